@@ -1,0 +1,11 @@
+"""The function app: every trigger of the backup, registered on one app."""
+
+from __future__ import annotations
+
+import azure.durable_functions as df
+
+from functions import chain, runs_http
+
+app = df.DFApp()
+app.register_functions(chain.blueprint)
+app.register_functions(runs_http.blueprint)

@@ -1,0 +1,1 @@
+"""Entry points, one blueprint per trigger family: decode, call one service, encode."""

@@ -1,0 +1,93 @@
+"""The backup's chain of triggers: timer, queues, and the durable single instance that commits."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from shared.errors import RunActive
+from shared.services.runs import EXPORT_QUEUE, PLAN_QUEUE
+from shared.wiring import services
+
+blueprint = df.Blueprint()
+
+COMMIT_INSTANCE = "backup-commit"
+STEP_RETRY = df.RetryOptions(first_retry_interval_in_milliseconds=5_000, max_number_of_attempts=10)
+SLICE_PAUSE = timedelta(seconds=1)
+_log = logging.getLogger("backup.chain")
+
+
+@blueprint.timer_trigger("timer", schedule="%BACKUP_SCHEDULE%", use_monitor=True)
+def daily_backup(timer: func.TimerRequest) -> None:
+    """Start the daily run. One that is still under way is left to end."""
+    try:
+        services().runs.start("timer")
+    except RunActive as error:
+        _log.warning("daily run not started: %s", error, extra={"action": "run.start"})
+
+
+@blueprint.queue_trigger("message", PLAN_QUEUE, connection="AzureWebJobsStorage")
+@blueprint.durable_client_input("client")
+async def plan_run(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
+    """List, compare and enqueue a run's batches; then see that its committer runs."""
+    if services().plan.plan(json.loads(message.get_body())["run_id"]):
+        await _ensure_committer(client)
+
+
+@blueprint.queue_trigger("message", EXPORT_QUEUE, connection="AzureWebJobsStorage")
+def export_batch(message: func.QueueMessage) -> None:
+    """Export one batch into a staged archive."""
+    body = json.loads(message.get_body())
+    services().export.export_batch(body["run_id"], body["batch_id"])
+
+
+@blueprint.queue_trigger("message", f"{EXPORT_QUEUE}-poison", connection="AzureWebJobsStorage")
+def export_poison(message: func.QueueMessage) -> None:
+    """Name the notebooks of a batch that failed at every delivery among the run's failures."""
+    body = json.loads(message.get_body())
+    reason = "its export failed at every delivery: see the function app's log for the batch"
+    services().watch.give_up(body["run_id"], body["batch_id"], reason)
+
+
+@blueprint.queue_trigger("message", f"{PLAN_QUEUE}-poison", connection="AzureWebJobsStorage")
+def plan_poison(message: func.QueueMessage) -> None:
+    """End a run whose planning failed at every delivery as failed, and free the way for the next."""
+    run_id = json.loads(message.get_body())["run_id"]
+    services().watch.fail(run_id, "planning failed at every delivery: run `./backup doctor`, then start a new run")
+
+
+@blueprint.timer_trigger("timer", schedule="0 */5 * * * *")
+@blueprint.durable_client_input("client")
+async def watchdog(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+    """Move a stalled run on and see that its committer runs."""
+    if services().watch.watch():
+        await _ensure_committer(client)
+
+
+@blueprint.orchestration_trigger("context")
+def commit_orchestrator(context: df.DurableOrchestrationContext) -> Any:
+    """Time slices of committing until the active run is over."""
+    done = yield context.call_activity_with_retry("commit_slice", STEP_RETRY, "")
+    if not done:
+        yield context.create_timer(context.current_utc_datetime + SLICE_PAUSE)
+        context.continue_as_new(None)
+
+
+@blueprint.activity_trigger("slice")
+def commit_slice(slice: str) -> bool:
+    """One time slice; True when the active run is over."""
+    return services().drive.drive().done
+
+
+async def _ensure_committer(client: df.DurableOrchestrationClient) -> None:
+    """Start the single instance. One that lives already serves as well: the vendor's get-then-start races."""
+    try:
+        await client.start_new("commit_orchestrator", COMMIT_INSTANCE)
+    except Exception as error:  # noqa: BLE001 - the client raises a plain Exception for an existing instance
+        if "already exists" not in str(error).lower():
+            raise

@@ -1,0 +1,60 @@
+"""HTTP entry points for runs and status."""
+
+from __future__ import annotations
+
+import json
+
+import azure.functions as func
+
+from functions.answers import answer, guarded
+from shared.wiring import services
+
+blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+
+MOST_RUNS = 200
+
+
+@blueprint.route("status", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_status(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/status`: the active run with its progress, and the last one that ended."""
+    return answer(services().status.overview())
+
+
+@blueprint.route("runs", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def list_runs(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/runs?limit=`: the newest runs first."""
+    limit = int(req.params.get("limit", "20"))
+    if not 1 <= limit <= MOST_RUNS:
+        raise ValueError(f"limit must be 1 to {MOST_RUNS}")
+    return answer({"runs": services().status.recent(limit)})
+
+
+@blueprint.route("runs", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def start_run(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/runs`: start a run now; 409 where one is under way."""
+    run_id = services().runs.start("http")
+    return answer({"run_id": run_id, "status": "running"}, status=202, headers={"Location": f"/api/runs/{run_id}"})
+
+
+@blueprint.route("runs/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_run(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/runs/{id}`: one run with progress and failures."""
+    return answer(services().status.run(req.route_params["id"]))
+
+
+@blueprint.route("doctor", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_doctor(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/doctor`: a check of every outside system and right that the settings name."""
+    return answer({"checks": services().doctor.check()})
+
+
+@blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_health(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/health`: the app is loaded and its settings are valid; asks no outside system."""
+    services()
+    return func.HttpResponse(json.dumps({"status": "ok"}), mimetype="application/json")

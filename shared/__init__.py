@@ -1,0 +1,1 @@
+"""The backup itself: a pure domain, services over it, and one adapter per outside system."""

@@ -1,0 +1,180 @@
+"""`./backup`: the command line that talks to a function app, local or in Azure."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import requests
+import typer
+from requests.adapters import HTTPAdapter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from urllib3.util.retry import Retry
+
+app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
+out, notes = Console(), Console(stderr=True)
+
+LOCAL_ADDRESS_FILE = Path(".local/backup.json")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+class Client:
+    """Calls the HTTP API of one function app.
+
+    A problem answer ends the command with its detail and exit code 2, an app that cannot be reached with 3.
+    """
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+        retry = Retry(total=4, backoff_factor=0.2, status_forcelist=(429, 502, 503), allowed_methods=("GET",))
+        self._session.mount("http", HTTPAdapter(max_retries=retry))
+        if key:
+            self._session.headers["x-functions-key"] = key
+
+    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """The JSON object that `/api/{path}` answers."""
+        try:
+            response = self._session.request(method, f"{self.url}/api/{path}", timeout=120, **options)
+        except requests.RequestException as error:
+            notes.print(f"[red]The app at {self.url} does not answer ({type(error).__name__}).[/] Start it, or pass --url.")
+            raise typer.Exit(3) from None
+        if response.status_code >= 400:
+            notes.print(f"[red]{_problem(response)}[/]")
+            raise typer.Exit(2)
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def _problem(response: requests.Response) -> str:
+    if response.status_code == 401:
+        return "The app refused the key. Pass --key, or set BACKUP_KEY to a function key of the app."
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError):
+        return f"The app answered {response.status_code}. Its log has the reason."
+
+
+@app.callback()
+def connect(
+    context: typer.Context,
+    url: Annotated[str | None, typer.Option(envvar="BACKUP_URL", help="Address of the function app.")] = None,
+    key: Annotated[str | None, typer.Option(envvar="BACKUP_KEY", help="A function key of the app.")] = None,
+) -> None:
+    """Find the app: --url, BACKUP_URL, else the one that `./start` serves from this checkout."""
+    local: dict[str, str] = {}
+    if url is None:
+        stored = Path(os.environ.get("BACKUP_DATA", "")) / "backup.json" if "BACKUP_DATA" in os.environ else None
+        source = stored or LOCAL_ADDRESS_FILE
+        local = json.loads(source.read_text()) if source.exists() else {}
+    context.obj = Client(url or local.get("url", "http://127.0.0.1:7071"), key or local.get("key"))
+
+
+@app.command()
+def sync(
+    context: typer.Context,
+    wait: Annotated[bool, typer.Option(help="Follow the run to its end.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Back up now. Ends with 0 if the run succeeded, 1 if it is partial or failed."""
+    run_id = context.obj.call("POST", "runs")["run_id"]
+    if not wait:
+        _show({"run_id": run_id, "status": "running"}, as_json)
+        return
+    run = follow(context.obj, run_id, show=not as_json)
+    _show(run, as_json)
+    raise typer.Exit(0 if run["status"] == "succeeded" else 1)
+
+
+@app.command()
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """The run under way with its progress, and the last one that ended."""
+    answer = context.obj.call("GET", "status")
+    if as_json:
+        out.print_json(json.dumps(answer))
+        return
+    for title in ("active", "last"):
+        if answer[title]:
+            out.rule(f"{title} run")
+            _show(answer[title], as_json=False)
+    if not (answer["active"] or answer["last"]):
+        out.print("No run yet. Start one with `./backup sync`.")
+
+
+@app.command()
+def runs(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The newest runs."""
+    answer = context.obj.call("GET", "runs", params={"limit": limit})
+    if as_json:
+        out.print_json(json.dumps(answer))
+        return
+    table = Table("run", "status", "notebooks", "planned", "failed", "seconds", "commit")
+    for run in answer["runs"]:
+        numbers = (str(run[name]) for name in ("notebooks", "planned", "failed", "seconds"))
+        table.add_row(run["run_id"], run["status"], *numbers, (run["commit"] or "")[:12])
+    out.print(table)
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+    """Check every outside system and right that the settings name. Ends with 1 if a check fails."""
+    checks = context.obj.call("GET", "doctor")["checks"]
+    if as_json:
+        out.print_json(json.dumps(checks))
+    else:
+        table = Table("check", "", "detail", "what to do")
+        for check in checks:
+            table.add_row(
+                check["name"], "[green]ok[/]" if check["ok"] else "[red]no[/]", check["detail"], check["remedy"]
+            )
+        out.print(table)
+    raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
+
+
+def follow(client: Client, run_id: str, *, show: bool, interval_seconds: float = 0.2) -> dict[str, Any]:
+    """Poll a run until it is over, with a live bar on standard error; returns its last answer."""
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>5.1f} %  {task.fields[rate]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=notes, disable=not show) as bar:
+        task = bar.add_task("starting", total=100, rate="")
+        while True:
+            run = client.call("GET", f"runs/{run_id}")
+            shown = run["progress"]
+            rate = f"{shown['notebooks_per_second']:.0f} notebooks/s" if shown["notebooks_per_second"] else ""
+            bar.update(task, completed=shown["percent"], description=run["phase"], rate=rate)
+            if run["status"] != "running":
+                return run
+            time.sleep(interval_seconds)
+
+
+def _show(run: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        out.print_json(json.dumps(run))
+        return
+    table = Table(show_header=False, box=None)
+    for name in ("run_id", "status", "phase", "notebooks", "planned", "failed", "seconds", "commit", "error"):
+        if run.get(name) not in (None, ""):
+            table.add_row(name.replace("_", " "), str(run[name]))
+    for kind, count in run.get("counts", {}).items():
+        if count and kind != "listed":
+            table.add_row(kind, str(count))
+    out.print(table)
+    for failure in run.get("failures", [])[:20]:
+        out.print(f"  [yellow]{failure['code']}[/] {failure['path']}: {failure['reason']}")
+
+
+if __name__ == "__main__":
+    app(prog_name="backup")

@@ -1,0 +1,78 @@
+"""Errors that people see. A class's docstring is its message; it says what to do."""
+
+from __future__ import annotations
+
+
+class BackupError(Exception):
+    """The backup could not go on: {detail}."""
+
+    code = "backup_error"
+    retriable = False
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__((type(self).__doc__ or "").split("\n\n")[0].format(**fields))
+
+
+class WorkspaceError(BackupError):
+    """The workspace refused {path}: {error_code}: {detail}. Run `./backup doctor` to check its address and rights."""
+
+    code = "workspace_error"
+
+
+class WorkspaceUnavailable(WorkspaceError):
+    """The workspace did not answer for {path}: {detail}. It is tried again; check its status page if this stays."""
+
+    code = "workspace_unavailable"
+    retriable = True
+
+
+class NotFound(WorkspaceError):
+    """The workspace has no {path}, or does not show it to the backup's identity: grant it CAN READ there."""
+
+    code = "not_found"
+
+
+class PermissionDenied(WorkspaceError):
+    """The workspace denies {path} to the backup's identity: {detail}. Grant it CAN READ on the folder."""
+
+    code = "permission_denied"
+
+
+class TooLarge(WorkspaceError):
+    """{path} is over the workspace's export limit: {detail}. Split the notebook or clear its outputs."""
+
+    code = "too_large"
+
+
+class RepositoryError(BackupError):
+    """Git could not {action}: {detail}. Run `./backup doctor` to check the remote and its credentials."""
+
+    code = "repository_error"
+    retriable = True
+
+
+class RemoteMoved(RepositoryError):
+    """The branch moved while the commit was built ({detail}): the commit is built again on the new head."""
+
+    code = "remote_moved"
+
+
+class RunActive(BackupError):
+    """A run is already under way: {run_id}. Wait for it, or look at it with `./backup status`."""
+
+    code = "run_active"
+
+
+class LeaseLost(BackupError):
+    """The lease {name} is held by somebody else: this holder stops, and the other one finishes the work."""
+
+    code = "lease_lost"
+    retriable = True
+
+
+class StateConflict(BackupError):
+    """{name} was changed by somebody else at the same time. The step is run again from what is stored now."""
+
+    code = "state_conflict"
+    retriable = True

@@ -1,0 +1,221 @@
+"""The outside systems, as the services see them. One adapter implements each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from shared.domain.notebooks import ExportFormat, Language, WorkspaceObject
+
+type Row = dict[str, str | int | float | bool | None]
+"""The properties of a table row, without its keys and ETag."""
+
+
+class Workspace(Protocol):
+    """A Databricks workspace. Every call passes the process-wide limiter and is retried within it.
+
+    Errors: `NotFound`, `PermissionDenied`, `TooLarge`, `WorkspaceUnavailable` (after retries),
+    `WorkspaceError` for anything else.
+    """
+
+    def list(self, path: str) -> list[WorkspaceObject]:
+        """The direct children of a folder; an empty folder gives []. Never partial: it raises instead."""
+        ...
+
+    def export(self, path: str, fmt: ExportFormat) -> bytes:
+        """The bytes of one notebook."""
+        ...
+
+    def export_folder(self, path: str, target: Path) -> None:
+        """Write the zip of a folder's notebooks (SOURCE) to `target`, streamed.
+
+        The zip is as it came: the caller checks it. Raises `TooLarge` over the workspace's limit.
+        """
+        ...
+
+    def status(self, path: str) -> WorkspaceObject:
+        """One object's row."""
+        ...
+
+    def import_notebook(self, path: str, content: bytes, language: Language, fmt: ExportFormat) -> None:
+        """Write a notebook, overwriting what is there; its parent must exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlobLease:
+    """A held lease: pass `lease_id` to renew or release it."""
+
+    name: str
+    lease_id: str
+
+
+class BlobStore(Protocol):
+    """Blobs in one container: batches, staged archives, manifests and leases."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write or overwrite a blob whole."""
+        ...
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Write or overwrite a blob from a file, streamed."""
+        ...
+
+    def get(self, name: str) -> bytes:
+        """A blob's bytes. Raises `KeyError` where there is none."""
+        ...
+
+    def get_file(self, name: str, target: Path) -> None:
+        """Write a blob to a file, streamed. Raises `KeyError` where there is none."""
+        ...
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Names that begin with `prefix`, in order."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a blob; nothing happens where there is none."""
+        ...
+
+    def acquire_lease(self, name: str, seconds: int) -> BlobLease | None:
+        """Lease the blob `name`, made where missing, for 15 to 60 seconds. None where another holds it."""
+        ...
+
+    def renew_lease(self, lease: BlobLease) -> None:
+        """Extend a lease by its own length. Raises `LeaseLost` where it is no longer ours."""
+        ...
+
+    def release_lease(self, lease: BlobLease) -> None:
+        """Give a lease back; nothing happens where it is no longer ours."""
+        ...
+
+
+class Queue(Protocol):
+    """Storage queues by name; messages are text of at most 48 KB before base64."""
+
+    def send(self, queue: str, text: str, *, delay_seconds: int = 0) -> None:
+        """Add a message, visible after `delay_seconds`. The queue is made where missing."""
+        ...
+
+    def length(self, queue: str) -> int:
+        """About how many messages the queue holds; 0 where it does not exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row as read: its keys, its properties, and the ETag that a conditional write needs."""
+
+    partition: str
+    key: str
+    row: Row
+    etag: str
+
+
+class Tables(Protocol):
+    """Rows of Table Storage. Tables are made where missing. Keys must not hold `/ \\ # ?` or controls."""
+
+    def get(self, table: str, partition: str, key: str) -> StoredRow | None:
+        """One row, or None."""
+        ...
+
+    def insert(self, table: str, partition: str, key: str, row: Row) -> str:
+        """Add a row and return its ETag. Raises `StateConflict` where it exists."""
+        ...
+
+    def replace(self, table: str, partition: str, key: str, row: Row, etag: str) -> str:
+        """Replace a row only at this ETag, and return the new one. Raises `StateConflict` otherwise."""
+        ...
+
+    def upsert(self, table: str, partition: str, key: str, row: Row) -> None:
+        """Write these properties whatever is there; properties not named stay (a merge)."""
+        ...
+
+    def upsert_many(self, table: str, partition: str, rows: Mapping[str, Row]) -> None:
+        """`upsert` of many rows of one partition by key, in transactions of at most 100."""
+        ...
+
+    def query(self, table: str, partition: str, where: str = "", columns: Iterable[str] = ()) -> Iterator[StoredRow]:
+        """Rows of one partition in key order; `where` is an OData filter, `columns` what to read (all)."""
+        ...
+
+    def delete(self, table: str, partition: str, key: str) -> None:
+        """Remove a row; nothing happens where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Put a blob into the tree at `file`: bytes from `source`, a callable's iterator of chunks, `size` in all."""
+
+    file: str
+    size: int
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PointFile:
+    """Put an existing Git blob, by its object id, into the tree at `file`."""
+
+    file: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who and when, for a commit's author or committer; `when` is aware."""
+
+    name: str
+    email: str
+    when: datetime
+
+
+class Repository(Protocol):
+    """The Git repository that holds the backup, through a bare blobless mirror and one remote branch."""
+
+    def fetch(self) -> str | None:
+        """Bring the mirror to the remote branch's head and return its commit id; None where it does not exist."""
+        ...
+
+    def tree(self, commit: str) -> dict[str, str]:
+        """Every file of a commit's tree with its blob id. A file is a slash-joined path, any Unicode but NUL."""
+        ...
+
+    def build_commit(
+        self,
+        parent: str | None,
+        deletes: Iterable[str],
+        writes: Iterable[WriteFile | PointFile],
+        message: str,
+        author: Signature,
+        committer: Signature,
+    ) -> str | None:
+        """Make a commit on `parent` locally, deletes first; None where the tree would be the parent's own.
+
+        Nothing moves but a private ref. Raises `RepositoryError`; a stream that ends early makes nothing.
+        """
+        ...
+
+    def push(self, commit: str, expected: str | None) -> None:
+        """Move the remote branch from `expected` to `commit`, fast-forward only, never forced.
+
+        Raises `RemoteMoved` where the branch is no longer at `expected`, `RepositoryError` otherwise.
+        A push that had its effect but lost its answer is found by `fetch`.
+        """
+        ...
+
+    def message(self, commit: str) -> str:
+        """A commit's message."""
+        ...
+
+
+class LockedStep(Protocol):
+    """A lease held for the length of a `with` block, renewed in the background."""
+
+    def __call__(self, name: str) -> AbstractContextManager[None]:
+        """Raises `LeaseLost` where another holds it."""
+        ...

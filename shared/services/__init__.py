@@ -1,0 +1,1 @@
+"""What the system does, over the protocols of the outside systems."""

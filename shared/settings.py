@@ -1,0 +1,65 @@
+"""The only reader of the environment: one frozen, validated object."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _alias(name: str) -> dict[str, str]:
+    return {"validation_alias": name}
+
+
+class Settings(BaseSettings):
+    """The app settings, by the names they have in Azure. Secrets print redacted.
+
+    Raises pydantic's `ValidationError`, which names each setting that is missing or wrong.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    databricks_host: Annotated[str, Field(**_alias("DATABRICKS_HOST"))]
+    databricks_token: Annotated[SecretStr | None, Field(**_alias("DATABRICKS_TOKEN"))] = None
+    git_remote_url: Annotated[str, Field(**_alias("GIT_REMOTE_URL"))]
+    git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
+    git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
+    git_executable: Annotated[str, Field(**_alias("BACKUP_GIT"))] = "git"
+    storage: Annotated[SecretStr | None, Field(**_alias("AzureWebJobsStorage"))] = None
+    storage_blob_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__blobServiceUri"))] = None
+    storage_queue_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__queueServiceUri"))] = None
+    storage_table_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__tableServiceUri"))] = None
+    identity_client_id: Annotated[str | None, Field(**_alias("AZURE_CLIENT_ID"))] = None
+    backup_root: Annotated[str, Field(**_alias("BACKUP_ROOT"))] = "/Clients"
+    backup_schedule: Annotated[str, Field(**_alias("BACKUP_SCHEDULE"))] = "0 30 2 * * *"
+    container: Annotated[str, Field(**_alias("BACKUP_CONTAINER"), min_length=3, max_length=63)] = "backup"
+    deletion_guard_share: Annotated[float, Field(**_alias("BACKUP_DELETION_GUARD_SHARE"), ge=0, le=1)] = 0.2
+    workspace_threads: Annotated[int, Field(**_alias("BACKUP_WORKSPACE_THREADS"), ge=1, le=256)] = 48
+    workspace_calls_per_second: Annotated[float, Field(**_alias("BACKUP_WORKSPACE_CALLS_PER_SECOND"), gt=0)] = 2000.0
+    commit_max_files: Annotated[int, Field(**_alias("BACKUP_COMMIT_MAX_FILES"), ge=1)] = 20_000
+    commit_max_megabytes: Annotated[int, Field(**_alias("BACKUP_COMMIT_MAX_MEGABYTES"), ge=1)] = 256
+    staging_retention_days: Annotated[int, Field(**_alias("BACKUP_STAGING_RETENTION_DAYS"), ge=0)] = 7
+    stall_minutes: Annotated[int, Field(**_alias("BACKUP_STALL_MINUTES"), ge=1)] = 15
+    step_budget_seconds: Annotated[float, Field(**_alias("BACKUP_STEP_BUDGET_SECONDS"), gt=0, le=540)] = 300.0
+    committer_name: Annotated[str, Field(**_alias("BACKUP_COMMITTER_NAME"))] = "Notebook Backup"
+    committer_email: Annotated[str, Field(**_alias("BACKUP_COMMITTER_EMAIL"))] = "notebook-backup@localhost"
+    scratch: Annotated[Path, Field(**_alias("BACKUP_SCRATCH"))] = Path(tempfile.gettempdir()) / "notebook-backup"
+    smtp_url: Annotated[SecretStr | None, Field(**_alias("SMTP_URL"))] = None
+    key_vault_uri: Annotated[str | None, Field(**_alias("KEY_VAULT_URI"))] = None
+
+    @field_validator("backup_root")
+    @classmethod
+    def _absolute_root(cls, value: str) -> str:
+        root = value.rstrip("/")
+        if not root.startswith("/"):
+            raise ValueError("must be an absolute workspace folder such as /Clients")
+        return root
+
+    @field_validator("databricks_host")
+    @classmethod
+    def _host_with_scheme(cls, value: str) -> str:
+        host = value.rstrip("/")
+        return host if "://" in host else f"https://{host}"

@@ -1,0 +1,192 @@
+"""The one composition root: settings in, services out. A test swaps an adapter by argument."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from azure.core.credentials import TokenCredential
+from azure.identity import DefaultAzureCredential
+
+from shared.adapters.identity import databricks_token, git_authorization
+from shared.adapters.limiter import AdaptiveLimiter
+from shared.adapters.repository import GitRepository
+from shared.adapters.staged_archive import read_index
+from shared.adapters.storage import StorageClients
+from shared.adapters.workspace import DatabricksWorkspace
+from shared.clock import Clock, SystemClock
+from shared.domain.batches import Failure
+from shared.domain.codec import decode_batch
+from shared.protocols import BlobStore, Queue, Repository, Tables, Workspace
+from shared.services.commit import CommitService
+from shared.services.doctor import DoctorService
+from shared.services.drive import DriveService
+from shared.services.export import ExportService
+from shared.services.listing import TreeLister
+from shared.services.manifests import ManifestStore
+from shared.services.plan import PlanService
+from shared.services.runs import RunStore
+from shared.services.status import StatusService
+from shared.services.watch import WatchService
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The outside systems that the services are built on."""
+
+    workspace: Workspace
+    repository: Repository
+    blobs: BlobStore
+    queue: Queue
+    tables: Tables
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the entry points call."""
+
+    runs: RunStore
+    plan: PlanService
+    export: ExportService
+    drive: DriveService
+    watch: WatchService
+    status: StatusService
+    doctor: DoctorService
+
+
+@functools.lru_cache(maxsize=1)
+def services() -> Services:
+    """The process's own services, from its environment. Raises `ValidationError` naming each wrong setting."""
+    settings = Settings()
+    return build(settings, connect(settings))
+
+
+def connect(settings: Settings) -> Adapters:
+    """Adapters for the outside systems that the settings name; nothing is contacted yet."""
+    clock = SystemClock()
+    credential = _credential(settings)
+    limiter = AdaptiveLimiter(
+        clock, max_per_second=settings.workspace_calls_per_second, max_in_flight=settings.workspace_threads
+    )
+    clients = _storage(settings, credential)
+    return Adapters(
+        workspace=DatabricksWorkspace(
+            settings.databricks_host, databricks_token(settings.databricks_token, credential), limiter, clock
+        ),
+        repository=GitRepository(
+            settings.git_remote_url,
+            settings.git_branch,
+            settings.scratch / "mirror.git",
+            git_authorization(settings.git_token, credential),
+            git_executable=settings.git_executable,
+        ),
+        blobs=clients.blobs(settings.container),
+        queue=clients.queues(),
+        tables=clients.tables(),
+        clock=clock,
+    )
+
+
+def build(settings: Settings, adapters: Adapters) -> Services:
+    """Services over the given adapters."""
+    a = adapters
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
+    runs = RunStore(a.tables, a.blobs, a.queue, a.clock)
+    manifests = ManifestStore(a.blobs, a.tables, a.clock)
+    return Services(
+        runs=runs,
+        plan=_plan(settings, a, pool, runs, manifests),
+        export=ExportService(a.workspace, a.blobs, a.tables, a.clock, pool, settings.scratch),
+        drive=_drive(settings, a, runs, manifests),
+        watch=WatchService(
+            runs=runs,
+            tables=a.tables,
+            queue=a.queue,
+            clock=a.clock,
+            stall=timedelta(minutes=settings.stall_minutes),
+            batch_paths=functools.partial(_batch_paths, a.blobs),
+        ),
+        status=StatusService(runs, a.clock),
+        doctor=DoctorService(settings.backup_root, a),
+    )
+
+
+def _plan(
+    settings: Settings, a: Adapters, pool: ThreadPoolExecutor, runs: RunStore, manifests: ManifestStore
+) -> PlanService:
+    return PlanService(
+        lister=TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads),
+        repository=a.repository,
+        manifests=manifests,
+        runs=runs,
+        tables=a.tables,
+        blobs=a.blobs,
+        queue=a.queue,
+        clock=a.clock,
+        root=settings.backup_root,
+        guard_share=settings.deletion_guard_share,
+        budget_seconds=settings.step_budget_seconds,
+    )
+
+
+def _drive(settings: Settings, a: Adapters, runs: RunStore, manifests: ManifestStore) -> DriveService:
+    commits = CommitService(
+        a.repository,
+        a.blobs,
+        a.tables,
+        manifests,
+        a.clock,
+        settings.scratch,
+        committer_name=settings.committer_name,
+        committer_email=settings.committer_email,
+        workspace_name=settings.databricks_host,
+        root=settings.backup_root,
+        max_files_per_commit=settings.commit_max_files,
+        max_bytes_per_commit=settings.commit_max_megabytes * 2**20,
+    )
+    return DriveService(
+        commits=commits,
+        runs=runs,
+        blobs=a.blobs,
+        clock=a.clock,
+        chunk_notebooks=settings.commit_max_files,
+        retention_days=settings.staging_retention_days,
+        read_batch_failures=lambda run_id, batch_id: _staged_failures(settings, a.blobs, run_id, batch_id),
+        budget_seconds=settings.step_budget_seconds,
+    )
+
+
+def _staged_failures(settings: Settings, blobs: BlobStore, run_id: str, batch_id: str) -> list[Failure]:
+    target = settings.scratch / f"{run_id}-{batch_id}-failures.zip"
+    try:
+        blobs.get_file(f"staging/{run_id}/{batch_id}.zip", target)
+        return list(read_index(target).failures)
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def _batch_paths(blobs: BlobStore, run_id: str, batch_id: str) -> list[str]:
+    return [item.path for item in decode_batch(blobs.get(f"batches/{run_id}/{batch_id}.json")).items]
+
+
+def _credential(settings: Settings) -> Callable[[], TokenCredential]:
+    """azure-identity's credential, made when first needed: a local run never asks for one."""
+    return functools.lru_cache(maxsize=1)(
+        lambda: DefaultAzureCredential(managed_identity_client_id=settings.identity_client_id)
+    )
+
+
+def _storage(settings: Settings, credential: Callable[[], TokenCredential]) -> StorageClients:
+    if settings.storage is not None:
+        return StorageClients.from_connection_string(settings.storage.get_secret_value())
+    uris = (settings.storage_blob_uri, settings.storage_queue_uri, settings.storage_table_uri)
+    if not all(uris):
+        raise ValueError("set AzureWebJobsStorage, or all three AzureWebJobsStorage__*ServiceUri settings")
+    blob, queue, table = (str(uri) for uri in uris)
+    return StorageClients.from_identity(blob, queue, table, credential())

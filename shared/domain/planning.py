@@ -1,0 +1,129 @@
+"""Change planning: a complete listing beside the last manifest gives what to export and what to remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from shared.domain.batches import ChangeKind, ExportItem, Failure
+from shared.domain.manifest import Manifest, ManifestEntry
+from shared.domain.notebooks import Language, ObjectType, WorkspaceObject
+from shared.domain.siblings import FileNames, assign_files
+
+FEWEST_GUARDED_DELETIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TreeListing:
+    """A walk of the tree: children by folder, and folders that could not be listed with the reason."""
+
+    root: str
+    folders: Mapping[str, tuple[WorkspaceObject, ...]]
+    unknown: Mapping[str, str]
+
+    def notebooks(self) -> Iterator[WorkspaceObject]:
+        """Every listed notebook."""
+        for children in self.folders.values():
+            yield from (c for c in children if c.object_type is ObjectType.NOTEBOOK)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do. `held_deletes` is set instead of `deletes` where the deletion guard holds them."""
+
+    items: tuple[ExportItem, ...]
+    deletes: tuple[ManifestEntry, ...]
+    held_deletes: tuple[ManifestEntry, ...]
+    unchanged: int
+    listed: int
+    failures: tuple[Failure, ...] = ()
+
+
+def compare(listing: TreeListing, manifest: Manifest, *, drifted: frozenset[str], guard_share: float) -> Plan:
+    """Compare by object id, path, language and modified-at.
+
+    `drifted` are files that the branch no longer holds as the manifest says. A notebook is deleted only
+    where its folder, or one above it, was listed without it; more deletions than `guard_share` of the
+    manifest (and more than ten) are held.
+    """
+    notebooks = {n.path: n for n in listing.notebooks()}
+    absent = [e for e in manifest.values() if e.path not in notebooks]
+    hidden = [e for e in absent if _below_unknown(e.path, listing)]
+    gone = {e.object_id: e for e in absent if not _below_unknown(e.path, listing)}
+    renamed = {
+        n.object_id: gone[n.object_id] for n in notebooks.values() if n.object_id in gone and n.path not in manifest
+    }
+    lost = [e for e in absent if e.object_id in gone and e.object_id not in renamed]
+    held = lost if len(lost) > max(FEWEST_GUARDED_DELETIONS, guard_share * len(manifest)) else []
+    files = assign_files(listing.root, listing.folders, {e.file: e.path for e in (*hidden, *held)})
+    items = tuple(
+        item
+        for n in sorted(notebooks.values(), key=lambda n: n.path)
+        if n.path in files and (item := _item(n, files[n.path], manifest.get(n.path), renamed, drifted))
+    )
+    return Plan(
+        items=items,
+        deletes=() if held else tuple(lost),
+        held_deletes=tuple(held),
+        unchanged=len(files) - len(items),
+        listed=len(notebooks),
+        failures=tuple(_no_language(n) for n in notebooks.values() if n.path not in files),
+    )
+
+
+def _item(
+    notebook: WorkspaceObject,
+    names: FileNames,
+    entry: ManifestEntry | None,
+    renamed: Mapping[int, ManifestEntry],
+    drifted: frozenset[str],
+) -> ExportItem | None:
+    old = entry or renamed.get(notebook.object_id)
+    if entry and _same(notebook, names, entry) and entry.file not in drifted:
+        return None
+    language = notebook.language or Language.PYTHON
+    return ExportItem(
+        path=notebook.path,
+        file=names.source,
+        jupyter_file=names.jupyter,
+        object_id=notebook.object_id,
+        language=language,
+        modified_at=notebook.modified_at,
+        kind=_kind(notebook, entry, old, drifted),
+        size=notebook.size,
+        old_path=old.path if old and old.path != notebook.path else None,
+        old_file=old.file if old and old.file not in (names.source, names.jupyter) else None,
+    )
+
+
+def _same(notebook: WorkspaceObject, names: FileNames, entry: ManifestEntry) -> bool:
+    return (
+        entry.object_id == notebook.object_id
+        and entry.modified_at == notebook.modified_at
+        and entry.language == notebook.language
+        and entry.file in (names.source, names.jupyter)
+    )
+
+
+def _kind(
+    notebook: WorkspaceObject, entry: ManifestEntry | None, old: ManifestEntry | None, drifted: frozenset[str]
+) -> ChangeKind:
+    if entry is None:
+        return ChangeKind.RENAMED if old else ChangeKind.CREATED
+    untouched = entry.modified_at == notebook.modified_at and entry.object_id == notebook.object_id
+    return ChangeKind.CONFLICT if untouched and entry.file in drifted else ChangeKind.CHANGED
+
+
+def _below_unknown(path: str, listing: TreeListing) -> bool:
+    """Whether a folder on the way to `path` could not be listed."""
+    if not listing.unknown:
+        return False
+    parent = path
+    while parent := parent.rpartition("/")[0]:
+        if parent in listing.unknown:
+            return True
+    return False
+
+
+def _no_language(notebook: WorkspaceObject) -> Failure:
+    return Failure(notebook.path, "unknown_language", "the workspace names no language that the backup knows")

@@ -80,7 +80,9 @@ def _one_at_a_time() -> Iterator[None]:
 def _run(command: list[str]) -> None:
     result = subprocess.run(command, check=False)
     if result.returncode != 0:
-        sys.exit(f"setting up failed: {' '.join(command[:4])} ... ended with {result.returncode}; see its message above")
+        sys.exit(
+            f"setting up failed: {' '.join(command[:4])} ... ended with {result.returncode}; see its message above"
+        )
 
 
 def _say(text: str) -> None:

@@ -42,7 +42,9 @@ class Client:
         try:
             response = self._session.request(method, f"{self.url}/api/{path}", timeout=120, **options)
         except requests.RequestException as error:
-            notes.print(f"[red]The app at {self.url} does not answer ({type(error).__name__}).[/] Start it, or pass --url.")
+            notes.print(
+                f"[red]The app at {self.url} does not answer ({type(error).__name__}).[/] Start it, or pass --url."
+            )
             raise typer.Exit(3) from None
         if response.status_code >= 400:
             notes.print(f"[red]{_problem(response)}[/]")

@@ -14,7 +14,7 @@ from azure.identity import DefaultAzureCredential
 from shared.adapters.identity import databricks_token, git_authorization
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.repository import GitRepository
-from shared.adapters.staged_archive import read_index
+from shared.services.staged_archive import read_index
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock

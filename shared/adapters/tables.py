@@ -62,9 +62,7 @@ class AzureTables:
             operations = [("upsert", _entity(partition, key, row), {"mode": UpdateMode.MERGE}) for key, row in some]
             self._client(table).submit_transaction(operations)
 
-    def query(
-        self, table: str, partition: str, where: str = "", columns: Iterable[str] = ()
-    ) -> Iterator[StoredRow]:
+    def query(self, table: str, partition: str, where: str = "", columns: Iterable[str] = ()) -> Iterator[StoredRow]:
         """See `Tables.query`."""
         condition = "PartitionKey eq @partition" + (f" and ({where})" if where else "")
         select = [*columns, "PartitionKey", "RowKey"] if columns else None

@@ -38,9 +38,7 @@ def _size(item: ExportItem) -> int:
     return ASSUMED_BYTES if item.size is None else item.size
 
 
-def _groups(
-    items: tuple[ExportItem, ...], folders: frozenset[str]
-) -> Iterator[tuple[str | None, list[ExportItem]]]:
+def _groups(items: tuple[ExportItem, ...], folders: frozenset[str]) -> Iterator[tuple[str | None, list[ExportItem]]]:
     """Items of one whole folder together, each other item alone."""
     by_folder: dict[str, list[ExportItem]] = {}
     for item in items:

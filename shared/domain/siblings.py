@@ -79,9 +79,7 @@ def _folder_prefix(prefix: str, name: str, child: WorkspaceObject, used: set[str
     return f"{prefix}{component}/"
 
 
-def _notebook_files(
-    prefix: str, name: str, path: str, language: Language, used: set[str], taken: _Taken
-) -> FileNames:
+def _notebook_files(prefix: str, name: str, path: str, language: Language, used: set[str], taken: _Taken) -> FileNames:
     files = _components(name, language, "")
     keys = {folded(f) for f in files}
     if keys & used or taken.blocks([prefix + f for f in files], path):

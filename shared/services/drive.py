@@ -126,4 +126,3 @@ def _poll_seconds(totals: BatchTotals) -> float:
 def _age_days(run_id: str, today: str) -> int:
     day = run_day(run_id)
     return (date.fromisoformat(today) - date.fromisoformat(day)).days
-

@@ -110,7 +110,10 @@ def _encode(folders: Iterable[tuple[str, tuple[WorkspaceObject, ...]]]) -> bytes
 def _decode(data: bytes) -> Iterable[tuple[str, tuple[WorkspaceObject, ...]]]:
     for line in gzip.decompress(data).decode().splitlines():
         path, rows = json.loads(line)
-        yield path, tuple(
-            WorkspaceObject(p, ObjectType(kind), oid, Language(lang) if lang else None, modified, size)
-            for p, kind, oid, lang, modified, size in rows
+        yield (
+            path,
+            tuple(
+                WorkspaceObject(p, ObjectType(kind), oid, Language(lang) if lang else None, modified, size)
+                for p, kind, oid, lang, modified, size in rows
+            ),
         )

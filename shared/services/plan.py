@@ -144,5 +144,3 @@ def _plan_failures(plan: Plan, listing: TreeListing) -> list[Failure]:
         for path, reason in sorted(listing.unknown.items())
     ]
     return [*unknown, *plan.failures]
-
-

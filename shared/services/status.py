@@ -37,9 +37,7 @@ class StatusService:
         """One run in full: progress while it runs, failures with their reasons. Raises `UnknownRun`."""
         row = self._runs.get(run_id)
         answer = summary(run_id, row)
-        answer["failures"] = [
-            {"path": f.path, "code": f.code, "reason": f.reason} for f in self._runs.failures(run_id)
-        ]
+        answer["failures"] = [{"path": f.path, "code": f.code, "reason": f.reason} for f in self._runs.failures(run_id)]
         answer["progress"] = self._progress(run_id, row)
         return answer
 

@@ -1,0 +1,196 @@
+"""The Databricks workspace over its REST API (`/api/2.0/workspace/...`)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+
+from shared.adapters.limiter import AdaptiveLimiter
+from shared.clock import Clock
+from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
+from shared.errors import NotFound, PermissionDenied, TooLarge, WorkspaceError, WorkspaceUnavailable
+
+MOST_ATTEMPTS = 6
+MOST_REFUSALS = 60
+FIRST_BACKOFF_SECONDS = 0.25
+LONGEST_BACKOFF_SECONDS = 8.0
+_TIMEOUT = urllib3.Timeout(connect=10, read=120)
+_TOO_LARGE = ("MAX_NOTEBOOK_SIZE_EXCEEDED", "MAX_READ_SIZE_EXCEEDED")
+_TOO_LARGE_WORDS = ("size exceed", "exceeded limit", "exceeded max size", "size limit")
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_THROTTLED = ("REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    retry_after_seconds: float | None
+
+
+class DatabricksWorkspace:
+    """See `shared.protocols.Workspace`. `token` is asked before each call, so that it may expire."""
+
+    def __init__(self, host: str, token: Callable[[], str], limiter: AdaptiveLimiter, clock: Clock) -> None:
+        self._host, self._token, self._limiter, self._clock = host.rstrip("/"), token, limiter, clock
+        self._http = urllib3.PoolManager(num_pools=2, maxsize=256, timeout=_TIMEOUT, retries=False)
+
+    def list(self, path: str) -> list[WorkspaceObject]:
+        """See `Workspace.list`."""
+        body = self._json("GET", "workspace/list", path, {"path": path})
+        objects = body.get("objects", [])
+        if not isinstance(objects, list):
+            raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its listing has no list of objects")
+        found = [_object(row, path) for row in objects]
+        # A path that is no folder lists itself.
+        return [o for o in found if o.path != path]
+
+    def export(self, path: str, fmt: ExportFormat) -> bytes:
+        """See `Workspace.export`."""
+        query = {"path": path, "format": fmt.value, "direct_download": "true"}
+        data = self._call("GET", "workspace/export", path, query).body
+        if data.startswith(b'{"error_code"'):
+            _raise_for(path, 200, data)
+        return data
+
+    def export_folder(self, path: str, target: Path) -> None:
+        """See `Workspace.export_folder`."""
+        body = self._json("GET", "workspace/export", path, {"path": path, "format": "SOURCE"})
+        try:
+            target.write_bytes(base64.b64decode(body["content"], validate=True))
+        except (KeyError, TypeError, binascii.Error):
+            raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its export holds no content") from None
+
+    def status(self, path: str) -> WorkspaceObject:
+        """See `Workspace.status`."""
+        return _object(self._json("GET", "workspace/get-status", path, {"path": path}), path)
+
+    def import_notebook(self, path: str, content: bytes, language: Language, fmt: ExportFormat) -> None:
+        """See `Workspace.import_notebook`."""
+        body: dict[str, Any] = {"path": path, "format": fmt.value, "overwrite": True}
+        body |= {"language": language.value} if fmt is ExportFormat.SOURCE else {}
+        body["content"] = base64.b64encode(content).decode()
+        self._call("POST", "workspace/import", path, {}, json.dumps(body).encode())
+
+    def _json(self, method: str, endpoint: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        data = self._call(method, endpoint, path, query).body
+        try:
+            body = json.loads(data)
+        except ValueError:
+            raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its answer is no JSON") from None
+        if not isinstance(body, dict) or "error_code" in body:
+            _raise_for(path, 200, data)
+        answer: dict[str, Any] = body
+        return answer
+
+    def _call(
+        self, method: str, endpoint: str, path: str, query: Mapping[str, str], body: bytes | None = None
+    ) -> _Answer:
+        """One call with its retries. Raises what `Workspace` documents."""
+        url = f"{self._host}/api/2.0/{endpoint}" + (f"?{_encoded(query)}" if query else "")
+        refusals = failures = 0
+        while True:
+            answer = self._attempt(method, url, body)
+            if isinstance(answer, _Answer) and answer.status == 200 and not _passing_error_body(answer.body):
+                return answer
+            if isinstance(answer, _Answer) and _is_throttled(answer):
+                refusals += 1
+                if refusals <= MOST_REFUSALS:
+                    continue
+            if isinstance(answer, _Answer) and answer.status not in _PASSING and answer.status != 200:
+                _raise_for(path, answer.status, answer.body)
+            failures += 1
+            if failures >= MOST_ATTEMPTS or refusals > MOST_REFUSALS:
+                raise WorkspaceUnavailable(path=path, error_code="UNAVAILABLE", detail=_describe(answer))
+            self._clock.sleep(min(FIRST_BACKOFF_SECONDS * 2**failures, LONGEST_BACKOFF_SECONDS))
+
+    def _attempt(self, method: str, url: str, body: bytes | None) -> _Answer | urllib3.exceptions.HTTPError:
+        """One call; a transport error, a body that was cut included, is returned. Tells the limiter."""
+        self._limiter.acquire()
+        try:
+            headers = {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"}
+            response = self._http.request(
+                method, url, body=body, headers=headers, redirect=False, enforce_content_length=True
+            )
+            answer = _Answer(response.status, response.data, _retry_after(response.headers))
+        except urllib3.exceptions.HTTPError as error:
+            return error
+        finally:
+            self._limiter.release()
+        if _is_throttled(answer):
+            self._limiter.refused(answer.retry_after_seconds)
+        else:
+            self._limiter.accepted()
+        return answer
+
+
+def _encoded(query: Mapping[str, str]) -> str:
+    return urlencode(query, safe="/", errors="surrogatepass")
+
+
+def _is_throttled(answer: _Answer) -> bool:
+    return answer.status == 429 or (answer.status != 200 and any(c.encode() in answer.body[:300] for c in _THROTTLED))
+
+
+def _passing_error_body(body: bytes) -> bool:
+    """Whether an answer with status 200 is an error that may pass (seen by users of the API)."""
+    if not body.startswith(b'{"error_code"'):
+        return False
+    code, _ = _error(body)
+    return code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "DEADLINE_EXCEEDED", *_THROTTLED)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else None
+
+
+def _describe(answer: _Answer | Exception) -> str:
+    if isinstance(answer, _Answer):
+        code, message = _error(answer.body)
+        return f"HTTP {answer.status} {code} {message}".strip()
+    return type(answer).__name__
+
+
+def _error(body: bytes) -> tuple[str, str]:
+    try:
+        parsed = json.loads(body)
+        return str(parsed.get("error_code", "")), str(parsed.get("message", ""))[:300]
+    except (ValueError, AttributeError):
+        return "", ""
+
+
+def _raise_for(path: str, status: int, body: bytes) -> None:
+    code, message = _error(body)
+    fields = {"path": path, "error_code": code or f"HTTP {status}", "detail": message or f"HTTP {status}"}
+    if code in _TOO_LARGE or any(words in message.lower() for words in _TOO_LARGE_WORDS):
+        raise TooLarge(**fields)
+    if status == 404 or code == "RESOURCE_DOES_NOT_EXIST":
+        raise NotFound(**fields)
+    if status in (401, 403) or code == "PERMISSION_DENIED":
+        raise PermissionDenied(**fields)
+    raise WorkspaceError(**fields)
+
+
+def _object(row: Any, listed: str) -> WorkspaceObject:
+    try:
+        kind = str(row["object_type"])
+        language = row.get("language")
+        return WorkspaceObject(
+            path=str(row["path"]),
+            object_type=ObjectType(kind) if kind in ObjectType else ObjectType.OTHER,
+            object_id=int(row.get("object_id", 0)),
+            language=Language(language) if language in Language else None,
+            modified_at=int(row.get("modified_at", 0)),
+            size=int(row["size"]) if row.get("size") is not None else None,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise WorkspaceUnavailable(path=listed, error_code="BAD_BODY", detail="a row of its listing is cut") from None

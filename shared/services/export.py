@@ -1,0 +1,154 @@
+"""Exporting: one batch becomes one staged archive, whole folders in one call where that works."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.services.staged_archive import StagedArchiveWriter
+from shared.clock import Clock
+from shared.domain.batches import Batch, ExportItem, Failure, FolderExport, StagedBatch, StagedNotebook
+from shared.domain.codec import decode_batch
+from shared.domain.folder_zip import match_members
+from shared.domain.notebooks import ExportFormat
+from shared.domain.runs import BatchStatus
+from shared.errors import TooLarge, WorkspaceError, WorkspaceUnavailable
+from shared.protocols import BlobStore, Tables, Workspace
+from shared.services.runs import BATCHES
+
+MOST_UNUSABLE_ZIPS = 3
+MOST_WAITING = 64
+"""Exports under way for one batch: what bounds its memory, whatever the batch's bytes."""
+
+
+def staging_blob(run_id: str, batch_id: str) -> str:
+    """The blob of a batch's staged archive."""
+    return f"staging/{run_id}/{batch_id}.zip"
+
+
+@dataclass(slots=True)
+class _Staging:
+    archive: StagedArchiveWriter
+    notebooks: list[StagedNotebook] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, item: ExportItem, data: bytes, fmt: ExportFormat) -> None:
+        self.notebooks.append(
+            StagedNotebook(
+                item=item,
+                member=self.archive.add(data),
+                file=item.file if fmt is ExportFormat.SOURCE else item.jupyter_file,
+                size=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+                blob=hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest(),
+                format=fmt,
+            )
+        )
+        self.size += len(data)
+
+
+class ExportService:
+    """Exports batches; safe to run twice, late, or beside itself: the last archive written wins whole."""
+
+    def __init__(
+        self, workspace: Workspace, blobs: BlobStore, tables: Tables, clock: Clock, pool: Executor, scratch: Path
+    ) -> None:
+        self._workspace, self._blobs, self._tables, self._clock = workspace, blobs, tables, clock
+        self._pool, self._scratch = pool, scratch
+        self._unusable_zips = 0
+
+    def export_batch(self, run_id: str, batch_id: str) -> None:
+        """Export and stage a batch, then its row.
+
+        Nothing happens for a batch that is past this. Raises `WorkspaceUnavailable` where nothing at all
+        could be exported, so that the message comes again.
+        """
+        row = self._tables.get(BATCHES, run_id, batch_id)
+        if row is None or row.row["status"] != BatchStatus.QUEUED:
+            return
+        batch = decode_batch(self._blobs.get(f"batches/{run_id}/{batch_id}.json"))
+        target = self._scratch / f"{run_id}-{batch_id}-{id(row):x}.zip"
+        try:
+            with StagedArchiveWriter(target) as archive:
+                staging = _Staging(archive)
+                self._export(batch, staging, target)
+                archive.finish(StagedBatch(run_id, batch_id, tuple(staging.notebooks), tuple(staging.failures)))
+            self._blobs.put_file(staging_blob(run_id, batch_id), target)
+        finally:
+            target.unlink(missing_ok=True)
+        values = {"notebooks": len(staging.notebooks), "failed": len(staging.failures), "bytes": staging.size}
+        values_with_time = {**values, "staged_at": self._clock.now().isoformat()}
+        self._tables.upsert(BATCHES, run_id, batch_id, {"status": BatchStatus.STAGED.value, **values_with_time})
+
+    def _export(self, batch: Batch, staging: _Staging, target: Path) -> None:
+        items = {item.path: item for item in batch.items}
+        for folder in batch.folders:
+            for path in self._export_folder(folder, items, staging, target.with_suffix(".folder")):
+                del items[path]
+        unavailable = self._export_singly(list(items.values()), staging)
+        if unavailable and not staging.notebooks:
+            raise unavailable
+
+    def _export_folder(
+        self, folder: FolderExport, items: dict[str, ExportItem], staging: _Staging, target: Path
+    ) -> list[str]:
+        """Paths that the folder's zip brought; none where it cannot be had or used."""
+        if self._unusable_zips >= MOST_UNUSABLE_ZIPS:
+            return []
+        try:
+            self._workspace.export_folder(folder.path, target)
+            with zipfile.ZipFile(target) as archive:
+                wanted = {path: items[path].language for path in folder.paths}
+                members = match_members(folder.path, archive.namelist(), wanted)
+                for path, member in members.items():
+                    staging.add(items[path], archive.read(member), ExportFormat.SOURCE)
+        except TooLarge:
+            return []
+        except (WorkspaceError, zipfile.BadZipFile, EOFError):
+            self._unusable_zips += 1
+            return [n.item.path for n in staging.notebooks if n.item.path in folder.paths]
+        finally:
+            target.unlink(missing_ok=True)
+        self._unusable_zips = 0 if members else self._unusable_zips + 1
+        return list(members)
+
+    def _export_singly(self, items: list[ExportItem], staging: _Staging) -> WorkspaceError | None:
+        """Export in parallel, notebooks in the order they come; returns the last passing error, if any."""
+        unavailable: WorkspaceError | None = None
+        for item, future in self._in_parallel(items):
+            try:
+                data, fmt = future.result()
+            except WorkspaceError as error:
+                staging.failures.append(Failure(item.path, error.code, str(error)))
+                unavailable = error if isinstance(error, WorkspaceUnavailable) else unavailable
+            else:
+                staging.add(item, data, fmt)
+        return unavailable
+
+    def _in_parallel(self, items: list[ExportItem]) -> Iterator[tuple[ExportItem, Future[tuple[bytes, ExportFormat]]]]:
+        waiting: dict[Future[tuple[bytes, ExportFormat]], ExportItem] = {}
+        for item in items:
+            waiting[self._pool.submit(self._export_one, item)] = item
+            if len(waiting) >= MOST_WAITING:
+                yield from _finished(waiting)
+        while waiting:
+            yield from _finished(waiting)
+
+    def _export_one(self, item: ExportItem) -> tuple[bytes, ExportFormat]:
+        try:
+            return self._workspace.export(item.path, ExportFormat.SOURCE), ExportFormat.SOURCE
+        except TooLarge:
+            return self._workspace.export(item.path, ExportFormat.JUPYTER), ExportFormat.JUPYTER
+
+
+def _finished(
+    waiting: dict[Future[tuple[bytes, ExportFormat]], ExportItem],
+) -> Iterator[tuple[ExportItem, Future[tuple[bytes, ExportFormat]]]]:
+    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in done:
+        yield waiting.pop(future), future

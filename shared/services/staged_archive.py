@@ -1,0 +1,89 @@
+"""Staged archives: one zip per batch, notebooks first, their index last, so that a cut file is noticed."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shared.domain.batches import StagedBatch
+from shared.domain.codec import decode_staged, encode_staged
+from shared.errors import BackupError
+
+INDEX = "index.json"
+CHUNK_BYTES = 2**20
+COMPRESSION_LEVEL = 1
+_OLDEST_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class DamagedArchive(BackupError):
+    """The staged archive {name} cannot be read: {detail}. Its batch is exported again by the next run."""
+
+    code = "damaged_archive"
+
+
+class StagedArchiveWriter:
+    """Writes a staged archive to a file; memory holds one notebook at a time."""
+
+    def __init__(self, target: Path) -> None:
+        self._zip = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL)
+        self._count = 0
+
+    def add(self, data: bytes) -> str:
+        """Add one notebook's bytes; returns the member's name."""
+        self._count += 1
+        member = f"notebooks/{self._count:06}"
+        self._write(member, data)
+        return member
+
+    def finish(self, index: StagedBatch) -> None:
+        """Write the index and close the archive."""
+        self._write(INDEX, encode_staged(index))
+        self._zip.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+
+    def _write(self, name: str, data: bytes) -> None:
+        info = zipfile.ZipInfo(name, _OLDEST_DATE)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        self._zip.writestr(info, data, compresslevel=COMPRESSION_LEVEL)
+
+
+class StagedArchive:
+    """A staged archive open for reading. Raises `DamagedArchive` where it is cut or no archive."""
+
+    def __init__(self, source: Path) -> None:
+        self._name = source.name
+        try:
+            self._zip = zipfile.ZipFile(source)
+            self.index = decode_staged(self._zip.read(INDEX))
+        except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            raise DamagedArchive(name=source.name, detail=type(error).__name__) from error
+
+    def chunks(self, member: str) -> Iterator[bytes]:
+        """A notebook's bytes, in parts; zip's own checksum is verified on the way."""
+        try:
+            with self._zip.open(member) as stream:
+                while part := stream.read(CHUNK_BYTES):
+                    yield part
+        except (zipfile.BadZipFile, KeyError, EOFError) as error:
+            raise DamagedArchive(name=self._name, detail=type(error).__name__) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
+
+
+def read_index(source: Path) -> StagedBatch:
+    """The index of an archive. Raises `DamagedArchive`."""
+    archive = StagedArchive(source)
+    archive.close()
+    return archive.index

@@ -1,0 +1,1 @@
+"""A Databricks workspace over HTTP: its API, limits, throttling and faults, and edits by named people."""

@@ -1,0 +1,69 @@
+"""`python -m local.workspace`: serve a simulated workspace on loopback until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiohttp import web
+
+from local.workspace.generate import generate, load_folder
+from local.workspace.model import WorkspaceModel
+from local.workspace.server import WorkspaceServer
+
+USER = "backup@example.com"
+
+
+def main(
+    port: int,
+    data: Path,
+    token: Annotated[str, typer.Option(envvar="SIMULATOR_TOKEN")],
+    control_token: Annotated[str, typer.Option(envvar="SIMULATOR_CONTROL_TOKEN")],
+    notebooks: int = 2000,
+    folders: int = 0,
+    root: str = "/Clients",
+    seed: int = 1,
+    source: Annotated[Path | None, typer.Option("--from")] = None,
+    latency_ms: float = 0.0,
+    ceiling: float = 0.0,
+    plain: bool = False,
+) -> None:
+    """Fill a workspace, or go on with the one that `data` describes, and serve it."""
+    data.mkdir(parents=True, exist_ok=True)
+    stored = data / "workspace.json"
+    values = {"notebooks": notebooks, "folders": folders or max(notebooks // 16, 1), "root": root, "seed": seed}
+    values |= {"plain": plain, "source": str(source.resolve()) if source else ""}
+    if stored.exists():
+        values = json.loads(stored.read_text())
+    model = WorkspaceModel(data / "journal.jsonl")
+    if values["source"]:
+        load_folder(model, str(values["root"]), Path(str(values["source"])))
+    else:
+        fill = (int(values["notebooks"]), int(values["folders"]), int(values["seed"]))
+        generate(model, str(values["root"]), *fill, plain=bool(values["plain"]))
+    stored.write_text(json.dumps(values))
+    model.replay()
+    server = WorkspaceServer(model, token, control_token, USER, str(values["root"]))
+    server.behaviour.update({"latency_ms": latency_ms, "ceiling": ceiling})
+    asyncio.run(_serve(server, port))
+
+
+async def _serve(server: WorkspaceServer, port: int) -> None:
+    runner = web.ServerRunner(web.Server(server.handle, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=512).start()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    typer.run(main)

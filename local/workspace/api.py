@@ -1,0 +1,152 @@
+"""The workspace API's endpoints: a request's values in, a JSON object or bytes out."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+from local.workspace.behaviour import Behaviour
+from local.workspace.content import EXTENSION, jupyter
+from local.workspace.model import ApiError, Node, WorkspaceModel
+
+MOST_SOURCE_BYTES = 10_485_760
+MOST_JUPYTER_BYTES = 104_857_600
+
+
+class WorkspaceApi:
+    """`/api/2.0/workspace/...` and what goes with it, over a model."""
+
+    def __init__(self, model: WorkspaceModel, behaviour: Behaviour, user: str) -> None:
+        self._model, self._behaviour, self._user = model, behaviour, user
+        self._store: dict[str, dict[str, Any]] = {}
+
+    def list(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """GET workspace/list."""
+        node = self._model.get(_path(query))
+        nodes = [node] if node.children is None else list(node.children.values())
+        after = int(query.get("notebooks_modified_after", 0))
+        prefix = "" if node.children is None else node.path.rstrip("/") + "/"
+        rows = [_row(n, prefix + n.name if prefix else n.path) for n in nodes if n.modified_at >= after or n.children]
+        return {"objects": rows} if rows else {}
+
+    def get_status(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """GET workspace/get-status."""
+        node = self._model.get(_path(query))
+        return _row(node, node.path)
+
+    def export(self, query: Mapping[str, str]) -> bytes | dict[str, Any]:
+        """GET workspace/export: bytes with `direct_download=true`, else base64 in JSON."""
+        node, fmt = self._model.get(_path(query)), query.get("format", "SOURCE")
+        if fmt not in ("SOURCE", "JUPYTER", "AUTO"):
+            raise ApiError(400, "INVALID_PARAMETER_VALUE", f"format {fmt} is not supported here")
+        if node.children is not None:
+            data, file_type = self._zip(node), "zip"
+        elif node.kind == "NOTEBOOK":
+            data, file_type = _notebook(node, fmt)
+        else:
+            data, file_type = node.content or b"", "file"
+        if query.get("direct_download") == "true":
+            return data
+        return {"content": base64.b64encode(data).decode(), "file_type": file_type}
+
+    def import_(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST workspace/import."""
+        path, fmt = str(body.get("path", "")), body.get("format", "SOURCE")
+        data = base64.b64decode(body.get("content", ""))
+        if len(data) > MOST_SOURCE_BYTES:
+            raise ApiError(400, "MAX_NOTEBOOK_SIZE_EXCEEDED", "Size exceeds 10485760 bytes")
+        language = body.get("language") or ("PYTHON" if fmt == "JUPYTER" else None)
+        if language is None:
+            raise ApiError(400, "INVALID_PARAMETER_VALUE", "The language field is required for SOURCE")
+        if self._model.find(path) and not body.get("overwrite"):
+            raise ApiError(400, "RESOURCE_ALREADY_EXISTS", f"Path ({path}) already exists.")
+        fields = {"path": path, "language": language, "content_base64": base64.b64encode(data).decode()}
+        self._model.apply("import", self._user, **fields)
+        return {}
+
+    def mkdirs(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST workspace/mkdirs."""
+        self._model.apply("mkdir", self._user, path=str(body["path"]))
+        return {}
+
+    def delete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST workspace/delete."""
+        self._model.apply("delete", self._user, path=str(body["path"]), recursive=bool(body.get("recursive")))
+        return {}
+
+    def me(self, _: Mapping[str, str]) -> dict[str, Any]:
+        """GET preview/scim/v2/Me."""
+        return {"id": "1", "userName": self._user, "active": True}
+
+    def statements(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST sql/statements over `system.access.audit`, bounded by the parameters `from` and `to` (ms)."""
+        if "system.access.audit" not in str(body.get("statement", "")):
+            raise ApiError(400, "BAD_REQUEST", "only system.access.audit can be queried here")
+        given = {p["name"]: p.get("value") for p in body.get("parameters", [])}
+        low, high = int(given.get("from") or 0), int(given.get("to") or 2**62)
+        columns = ("event_time", "user_email", "service_name", "action_name", "request_params", "event_id")
+        rows = [
+            [str(e["event_time"]), e["user"], "notebook", e["action_name"], json.dumps(e["request_params"]), e["event_id"]]
+            for e in self._model.audit
+            if low <= e["event_time"] < high
+        ]
+        return {
+            "statement_id": f"statement-{len(rows)}",
+            "status": {"state": "SUCCEEDED"},
+            "manifest": {"schema": {"columns": [{"name": c, "position": i} for i, c in enumerate(columns)]}},
+            "result": {"data_array": rows, "row_count": len(rows)},
+        }
+
+    def _zip(self, folder: Node) -> bytes:
+        """A folder's notebooks as a zip, names with or without the folder's own in front."""
+        if self._behaviour.zip_style == "never":
+            raise ApiError(400, "BAD_REQUEST", "This folder cannot be exported as SOURCE")
+        own = folder.name + "/" if self._behaviour.zip_style == "named" else ""
+        base = len(folder.path.rstrip("/")) + 1
+        found, total = io.BytesIO(), 0
+        with zipfile.ZipFile(found, "w", zipfile.ZIP_STORED) as archive:
+            for node in folder.notebooks():
+                data = node.source()
+                total += len(data)
+                if total > MOST_SOURCE_BYTES:
+                    raise ApiError(400, "MAX_NOTEBOOK_SIZE_EXCEEDED", f"Size exceeds {MOST_SOURCE_BYTES} bytes")
+                name = own + node.path[base:] + EXTENSION[node.language or "PYTHON"]
+                archive.writestr(zipfile.ZipInfo(name), data)
+        return found.getvalue()
+
+
+def _notebook(node: Node, fmt: str) -> tuple[bytes, str]:
+    data, language = node.source(), node.language or "PYTHON"
+    if fmt == "JUPYTER":
+        data = jupyter(data, language)
+    limit = MOST_JUPYTER_BYTES if fmt == "JUPYTER" else MOST_SOURCE_BYTES
+    if len(data) > limit:
+        raise ApiError(400, "MAX_NOTEBOOK_SIZE_EXCEEDED", f"Size exceeds {limit} bytes")
+    return data, "ipynb" if fmt == "JUPYTER" else EXTENSION[language][1:]
+
+
+def _path(query: Mapping[str, str]) -> str:
+    path = query.get("path", "")
+    if not path.startswith("/"):
+        raise ApiError(400, "INVALID_PARAMETER_VALUE", f"Path ({path}) must be absolute.")
+    return path
+
+
+def _row(node: Node, path: str) -> dict[str, Any]:
+    row = {
+        "object_type": node.kind,
+        "path": path,
+        "object_id": node.object_id,
+        "resource_id": str(node.object_id),
+        "created_at": node.created_at,
+        "modified_at": node.modified_at,
+    }
+    if node.language:
+        row["language"] = node.language
+    if node.kind == "FILE":
+        row["size"] = len(node.content or b"")
+    return row

@@ -1,0 +1,77 @@
+"""`python -m local.functions_host PORT DATA`: run an app's functions until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+from azure.storage.queue import QueueServiceClient
+
+from local.functions_host.app_loader import LoadedFunction, load_app, load_host_json
+from local.functions_host.durable_engine import DurableEngine, DurableStore
+from local.functions_host.http import HttpFront, Keys, client_binding
+from local.functions_host.queues import QueueListener, QueueOptions
+from local.functions_host.timers import TimerListener
+from local.git_server import serve
+
+
+def main(port: int, data: Path, app_dir: Path = Path()) -> None:
+    """Load the app, start its listeners, and serve."""
+    settings = load_host_json(app_dir)
+    functions = load_app(app_dir.resolve())
+    client = client_binding(f"http://127.0.0.1:{port}")
+    engine = _engine(functions, settings, data)
+    prefix = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    front = HttpFront(functions, prefix, Keys(data / "keys.json"), engine, client)
+    queues = _queues(functions, settings, client)
+    front.timers = {
+        f.name: TimerListener(f.name, f.trigger["schedule"], data / "timers", _runner(f, client))
+        for f in _of(functions, "timerTrigger")
+    }
+    engine.begin()
+    for listener in (*queues, *front.timers.values()):
+        listener.start()
+    asyncio.run(serve(front.app, port))
+    for listener in (*queues, *front.timers.values()):
+        listener.stop()
+    front.close()
+    engine.stop()
+
+
+def _of(functions: list[LoadedFunction], kind: str) -> list[LoadedFunction]:
+    return [f for f in functions if f.trigger["type"] == kind]
+
+
+def _runner(function: LoadedFunction, client: str) -> Any:
+    return functools.partial(function.invoke, durable_client=client)
+
+
+def _engine(functions: list[LoadedFunction], settings: dict[str, Any], data: Path) -> DurableEngine:
+    durable = settings.get("extensions", {}).get("durableTask", {})
+    return DurableEngine(
+        DurableStore(data / "durable.sqlite"),
+        {f.name: f.call for f in _of(functions, "orchestrationTrigger")},
+        {f.name: _runner(f, "") for f in _of(functions, "activityTrigger")},
+        int(durable.get("maxConcurrentActivityFunctions", 10)),
+    )
+
+
+def _queues(functions: list[LoadedFunction], settings: dict[str, Any], client: str) -> list[QueueListener]:
+    options = QueueOptions.from_host_json(settings)
+    service = QueueServiceClient.from_connection_string(os.environ["AzureWebJobsStorage"])
+    return [
+        QueueListener(f.trigger["queueName"], service, options, _runner(f, client))
+        for f in _of(functions, "queueTrigger")
+    ]
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("azure", "urllib3", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    typer.run(main)

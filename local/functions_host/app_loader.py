@@ -1,0 +1,83 @@
+"""Loads `function_app.py` and reads what it registers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+TRIGGERS = ("timerTrigger", "queueTrigger", "httpTrigger", "orchestrationTrigger", "activityTrigger")
+_SETTING = re.compile(r"%([^%]+)%")
+
+
+class UnsupportedApp(Exception):
+    """The app asks for something that this host does not run; the message names the function."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFunction:
+    """One function: its trigger's properties, and the name of its durable client argument, if any."""
+
+    name: str
+    trigger: dict[str, Any]
+    call: Callable[..., Any]
+    client_argument: str | None
+
+    def invoke(self, argument: Any, durable_client: str) -> Any:
+        """Run it with its trigger's value. A coroutine runs to its end on a loop of its own."""
+        arguments = {self.trigger["name"]: argument}
+        if self.client_argument:
+            arguments[self.client_argument] = durable_client
+        result = self.call(**arguments)
+        return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+
+def load_app(folder: Path) -> list[LoadedFunction]:
+    """The functions that `folder/function_app.py` registers. Raises `UnsupportedApp`."""
+    sys.path.insert(0, str(folder))
+    module = importlib.import_module("function_app")
+    return [_loaded(function) for function in module.app.get_functions()]
+
+
+def load_host_json(folder: Path) -> dict[str, Any]:
+    """The host's settings."""
+    settings: dict[str, Any] = json.loads((folder / "host.json").read_text())
+    return settings
+
+
+def _loaded(function: Any) -> LoadedFunction:
+    bindings = [{k: _plain(v) for k, v in b.get_dict_repr().items()} for b in function.get_bindings()]
+    name = function.get_function_name()
+    triggers = [b for b in bindings if b["type"] in TRIGGERS]
+    if len(triggers) != 1:
+        raise UnsupportedApp(f"{name} has no trigger that this host runs: {[b['type'] for b in bindings]}")
+    clients = [b["name"] for b in bindings if b["type"] == "durableClient"]
+    return LoadedFunction(name, triggers[0], function.get_user_function(), clients[0] if clients else None)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return resolve(value) if isinstance(value, str) else value
+
+
+def resolve(text: str) -> str:
+    """`%NAME%` as the app setting NAME. Raises `UnsupportedApp` for one that is not set."""
+
+    def setting(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise UnsupportedApp(f"the app setting {match[1]} is not set, and a binding names it")
+        return os.environ[match[1]]
+
+    return _SETTING.sub(setting, text)

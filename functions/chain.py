@@ -88,6 +88,6 @@ async def _ensure_committer(client: df.DurableOrchestrationClient) -> None:
     """Start the single instance. One that lives already serves as well: the vendor's get-then-start races."""
     try:
         await client.start_new("commit_orchestrator", COMMIT_INSTANCE)
-    except Exception as error:  # noqa: BLE001 - the client raises a plain Exception for an existing instance
+    except Exception as error:
         if "already exists" not in str(error).lower():
             raise

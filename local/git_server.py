@@ -166,13 +166,11 @@ async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> No
         return
 
 
-async def _answer(
-    request: web.Request, process: asyncio.subprocess.Process, lose_answer: bool
-) -> web.StreamResponse:
+async def _answer(request: web.Request, process: asyncio.subprocess.Process, lose_answer: bool) -> web.StreamResponse:
     """Turn the CGI answer into an HTTP one, streamed."""
     assert process.stdout  # noqa: S101 - asked for above
     response = web.StreamResponse()
-    while (line := (await process.stdout.readline()).decode().strip()):
+    while line := (await process.stdout.readline()).decode().strip():
         name, _, value = line.partition(": ")
         if name == "Status":
             response.set_status(int(value.split()[0]))

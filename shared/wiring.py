@@ -14,7 +14,6 @@ from azure.identity import DefaultAzureCredential
 from shared.adapters.identity import databricks_token, git_authorization
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.repository import GitRepository
-from shared.services.staged_archive import read_index
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
@@ -29,6 +28,7 @@ from shared.services.listing import TreeLister
 from shared.services.manifests import ManifestStore
 from shared.services.plan import PlanService
 from shared.services.runs import RunStore
+from shared.services.staged_archive import read_index
 from shared.services.status import StatusService
 from shared.services.watch import WatchService
 from shared.settings import Settings

@@ -92,9 +92,7 @@ class QueueListener:
 
     def _take(self) -> int:
         messages = list(
-            self._queue.receive_messages(
-                max_messages=self._options.batch_size, visibility_timeout=INVISIBLE_SECONDS
-            )
+            self._queue.receive_messages(max_messages=self._options.batch_size, visibility_timeout=INVISIBLE_SECONDS)
         )
         for message in messages:
             with self._changed:

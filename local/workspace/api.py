@@ -90,7 +90,14 @@ class WorkspaceApi:
         low, high = int(given.get("from") or 0), int(given.get("to") or 2**62)
         columns = ("event_time", "user_email", "service_name", "action_name", "request_params", "event_id")
         rows = [
-            [str(e["event_time"]), e["user"], "notebook", e["action_name"], json.dumps(e["request_params"]), e["event_id"]]
+            [
+                str(e["event_time"]),
+                e["user"],
+                "notebook",
+                e["action_name"],
+                json.dumps(e["request_params"]),
+                e["event_id"],
+            ]
             for e in self._model.audit
             if low <= e["event_time"] < high
         ]

@@ -104,9 +104,7 @@ def _encode(name: str, *, final: bool) -> str:
     if _PLAIN.fullmatch(name) and not _DEVICE.match(name) and not (final and name[-1] == " "):
         return name
     text = _UNSAFE.sub(_escape, _LITERAL_PERCENT.sub("%25", name))
-    if text.casefold().startswith(".git") or (text and not text.strip(". ")):
-        text = _escape_at(text, 0)
-    elif _DEVICE.match(text):
+    if text.casefold().startswith(".git") or (text and not text.strip(". ")) or _DEVICE.match(text):
         text = _escape_at(text, 0)
     if _SHORT_GIT.match(text):
         text = text.replace("~", "%7E", 1)

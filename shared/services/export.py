@@ -9,7 +9,6 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.services.staged_archive import StagedArchiveWriter
 from shared.clock import Clock
 from shared.domain.batches import Batch, ExportItem, Failure, FolderExport, StagedBatch, StagedNotebook
 from shared.domain.codec import decode_batch
@@ -19,6 +18,7 @@ from shared.domain.runs import BatchStatus
 from shared.errors import TooLarge, WorkspaceError, WorkspaceUnavailable
 from shared.protocols import BlobStore, Tables, Workspace
 from shared.services.runs import BATCHES
+from shared.services.staged_archive import StagedArchiveWriter
 
 MOST_UNUSABLE_ZIPS = 3
 MOST_WAITING = 64

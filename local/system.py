@@ -1,0 +1,193 @@
+"""The embedded default, started and stopped as one: every outside system that no setting replaces."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from local.azurite import Azurite
+from local.processes import ChildProcess, free_port, port_answers
+
+ROOT = Path(__file__).resolve().parent.parent
+REPOSITORY = "notebooks.git"
+
+
+class DataInUse(Exception):
+    """Another ./start works with this data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemOptions:
+    """What `./start` was asked for. `port` 0 takes a free one; latency and ceiling are the simulator's."""
+
+    data: Path
+    port: int = 7071
+    notebooks: int = 2000
+    folders: int = 0
+    workspace_from: Path | None = None
+    latency_ms: float = 0.0
+    ceiling: float = 0.0
+    plain: bool = False
+
+
+class LocalSystem:
+    """Azurite, workspace, Git server, mail catcher and Functions host, each a process of its own."""
+
+    def __init__(self, options: SystemOptions) -> None:
+        self.options = options
+        self.processes: list[ChildProcess] = []
+        self.settings: dict[str, str] = {}
+        self.url = f"http://127.0.0.1:{options.port or free_port()}"
+        self.workspace_url = self.git_url = self.mail_url = ""
+        self._azurite: Azurite | None = None
+        options.data.mkdir(parents=True, exist_ok=True)
+        self._lock = (options.data / "lock").open("w")
+        self.secrets = self._stored_secrets()
+
+    @property
+    def key(self) -> str:
+        """The function key, once the host has made it."""
+        return str(json.loads((self.options.data / "host" / "keys.json").read_text())["default"])
+
+    @property
+    def master_key(self) -> str:
+        """The key of the admin routes."""
+        return str(json.loads((self.options.data / "host" / "keys.json").read_text())["master"])
+
+    def start(self) -> None:
+        """Start what is embedded, then the host; write the address file. Raises `StartFailed`, `DataInUse`."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataInUse(f"another ./start uses {self.options.data}: stop it, or pass --data") from None
+        self.settings = self._settings()
+        self.start_host()
+
+    def start_host(self) -> None:
+        """Start the Functions host on its port, with the settings that stand."""
+        port = int(self.url.rpartition(":")[2])
+        arguments = [str(port), str(self.options.data / "host"), "--app-dir", str(ROOT)]
+        host = self._spawn("functions-host", "local.functions_host", arguments, self.settings)
+        host.wait_until(lambda: port_answers(port))
+        address = self.options.data / "backup.json"
+        address.touch(mode=0o600)
+        address.write_text(json.dumps({"url": self.url, "key": self.key}))
+
+    def kill_host(self) -> None:
+        """End the host at once, as a crash would."""
+        host = next(p for p in self.processes if p.name == "functions-host")
+        host.kill()
+        self.processes.remove(host)
+
+    def stop(self) -> None:
+        """Stop everything that was started, the host first."""
+        for process in reversed(self.processes):
+            process.stop()
+        self.processes.clear()
+        if self._azurite:
+            self._azurite.stop()
+        self._lock.close()
+
+    def fire_timer(self, name: str) -> None:
+        """Run a timer function now, by the admin route that the platform's host has too."""
+        headers = {"x-functions-key": self.master_key}
+        requests.post(f"{self.url}/admin/functions/{name}", json={}, headers=headers, timeout=30).raise_for_status()
+
+    def peaks(self) -> dict[str, float]:
+        """Peak resident memory of each process, MiB."""
+        azurite = [self._azurite.process] if self._azurite else []
+        return {p.name: p.peak_megabytes() for p in (*azurite, *self.processes)}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _settings(self) -> dict[str, str]:
+        settings = {
+            "BACKUP_SCRATCH": str(self.options.data / "scratch"),
+            "BACKUP_SCHEDULE": os.environ.get("BACKUP_SCHEDULE", "0 30 2 * * *"),
+        }
+        if "AzureWebJobsStorage" not in os.environ:
+            self._azurite = Azurite(self.options.data / "azurite")
+            self._azurite.start()
+            settings["AzureWebJobsStorage"] = self._azurite.connection_string
+        if "DATABRICKS_HOST" not in os.environ:
+            settings |= self._start_workspace()
+        if "GIT_REMOTE_URL" not in os.environ:
+            settings |= self._start_git()
+        if "SMTP_URL" not in os.environ:
+            settings |= self._start_mail()
+        return settings
+
+    def _start_workspace(self) -> dict[str, str]:
+        o, port = self.options, free_port()
+        arguments = [str(port), str(o.data / "workspace"), "--notebooks", str(o.notebooks)]
+        arguments += ["--root", os.environ.get("BACKUP_ROOT", "/Clients"), "--folders", str(o.folders)]
+        arguments += ["--latency-ms", str(o.latency_ms), "--ceiling", str(o.ceiling)]
+        arguments += ["--plain"] if o.plain else []
+        arguments += ["--from", str(o.workspace_from.resolve())] if o.workspace_from else []
+        tokens = {
+            "SIMULATOR_TOKEN": self.secrets["workspace"],
+            "SIMULATOR_CONTROL_TOKEN": self.secrets["control"],
+        }
+        process = self._spawn("workspace", "local.workspace", arguments, tokens)
+        process.wait_until(lambda: port_answers(port), seconds=180)
+        self.workspace_url = f"http://127.0.0.1:{port}"
+        return {"DATABRICKS_HOST": self.workspace_url, "DATABRICKS_TOKEN": self.secrets["workspace"]}
+
+    def _start_git(self) -> dict[str, str]:
+        port = free_port()
+        tokens = {"GIT_SERVER_TOKEN": self.secrets["git"], "GIT_SERVER_CONTROL_TOKEN": self.secrets["control"]}
+        arguments = [str(port), str(self.options.data / "git")]
+        process = self._spawn("git-server", "local.git_server", arguments, tokens)
+        process.wait_until(lambda: port_answers(port))
+        self.git_url = f"http://127.0.0.1:{port}/{REPOSITORY}"
+        return {"GIT_REMOTE_URL": self.git_url, "GIT_TOKEN": self.secrets["git"]}
+
+    def _start_mail(self) -> dict[str, str]:
+        port, http_port = free_port(), free_port()
+        arguments = [str(port), str(http_port), str(self.options.data / "mails")]
+        process = self._spawn("mail-catcher", "local.mail_catcher", arguments, {})
+        process.wait_until(lambda: port_answers(port) and port_answers(http_port))
+        self.mail_url = f"http://127.0.0.1:{http_port}/mails"
+        return {"SMTP_URL": f"smtp://127.0.0.1:{port}"}
+
+    def _spawn(self, name: str, module: str, arguments: list[str], settings: dict[str, str]) -> ChildProcess:
+        environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **settings}
+        log = self.options.data / "logs" / f"{name}.log"
+        process = ChildProcess(name, [sys.executable, "-m", module, *arguments], log, environment)
+        self.processes.append(process)
+        return process
+
+    def _stored_secrets(self) -> dict[str, str]:
+        path = self.options.data / "secrets.json"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(json.dumps({n: secrets.token_hex(16) for n in ("workspace", "git", "control")}))
+        stored: dict[str, str] = json.loads(path.read_text())
+        return stored
+
+
+def wait_forever() -> None:
+    """Until Ctrl-C."""
+    while True:
+        time.sleep(3600)

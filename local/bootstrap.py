@@ -27,7 +27,7 @@ def main(module: str, arguments: list[str]) -> None:
     """Set up where needed, then run `module` with the checkout's own Python, replacing this process."""
     python = ensure_environment()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    os.execve(python, [str(python), "-m", module, *arguments], environment)
+    os.execve(python, [str(python), "-m", module, *arguments], environment)  # noqa: S606 - signals reach the program itself
 
 
 def ensure_environment() -> Path:

@@ -117,7 +117,7 @@ class GitServer:
     def _authorized(self, request: web.Request) -> bool:
         given = request.headers.get("Authorization", "")
         if given.lower().startswith("basic "):
-            return BasicAuth.decode(given).password == self._token
+            return bool(BasicAuth.decode(given).password == self._token)
         return given.lower().startswith("bearer ") and given[7:] == self._token
 
     def _check_control(self, request: web.Request) -> None:

@@ -62,7 +62,7 @@ class Services:
 @functools.lru_cache(maxsize=1)
 def services() -> Services:
     """The process's own services, from its environment. Raises `ValidationError` naming each wrong setting."""
-    settings = Settings()
+    settings = Settings.model_validate({})
     return build(settings, connect(settings))
 
 

@@ -33,11 +33,12 @@ def main(port: int, data: Path, app_dir: Path = Path()) -> None:
         f.name: TimerListener(f.name, f.trigger["schedule"], data / "timers", _runner(f, client))
         for f in _of(functions, "timerTrigger")
     }
+    listeners: list[QueueListener | TimerListener] = [*queues, *front.timers.values()]
     engine.begin()
-    for listener in (*queues, *front.timers.values()):
+    for listener in listeners:
         listener.start()
     asyncio.run(serve(front.app, port))
-    for listener in (*queues, *front.timers.values()):
+    for listener in listeners:
         listener.stop()
     front.close()
     engine.stop()

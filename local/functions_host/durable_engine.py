@@ -178,7 +178,7 @@ class DurableEngine:
     def _run_activity(self, instance: Instance, task: Task) -> None:
         try:
             result = self._activities[task.name](json.loads(task.input))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - an activity that raises is a failed task
             _log.exception("activity %s failed at attempt %d", task.name, task.attempt)
             with self._lock:
                 if self._current(instance):

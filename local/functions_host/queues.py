@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -116,7 +117,7 @@ class QueueListener:
             return
         try:
             self._run(self._decoded(message))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a function that raises is a failed delivery
             _log.exception("a message of %s failed at delivery %d", self._name, message.dequeue_count)
             if message.dequeue_count >= self._options.max_dequeue_count:
                 self._poison(message)
@@ -134,7 +135,7 @@ class QueueListener:
             body = base64.b64decode(text, validate=True) if self._options.base64 else text.encode()
         except binascii.Error as error:
             raise ValueError("the message is not base64") from error
-        return QueueMessage(
+        return QueueMessage(  # type: ignore[no-untyped-call]
             id=message.id,
             body=body,
             dequeue_count=message.dequeue_count,
@@ -152,10 +153,8 @@ class QueueListener:
 
 def _made(service: QueueServiceClient, name: str) -> QueueClient:
     queue = service.get_queue_client(name)
-    try:
+    with contextlib.suppress(ResourceExistsError):
         queue.create_queue()
-    except ResourceExistsError:
-        pass
     return queue
 
 

@@ -53,7 +53,7 @@ class TimerListener:
             self._keep(self._now())
             try:
                 self._run(TimerRequest(past_due=past_due))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the next occurrence comes all the same
                 _log.exception("timer %s failed", self._name)
 
     def due(self) -> datetime:

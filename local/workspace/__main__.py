@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from aiohttp import web
@@ -36,7 +36,12 @@ def main(
     """Fill a workspace, or go on with the one that `data` describes, and serve it."""
     data.mkdir(parents=True, exist_ok=True)
     stored = data / "workspace.json"
-    values = {"notebooks": notebooks, "folders": folders or max(notebooks // 16, 1), "root": root, "seed": seed}
+    values: dict[str, Any] = {
+        "notebooks": notebooks,
+        "folders": folders or max(notebooks // 16, 1),
+        "root": root,
+        "seed": seed,
+    }
     values |= {"plain": plain, "source": str(source.resolve()) if source else ""}
     if stored.exists():
         values = json.loads(stored.read_text())

@@ -110,7 +110,7 @@ class WorkspaceServer:
     def _authorized(self, request: web.BaseRequest) -> bool:
         given = request.headers.get("Authorization", "")
         if given.startswith("Basic "):
-            return BasicAuth.decode(given).password == self._token
+            return bool(BasicAuth.decode(given).password == self._token)
         return given == f"Bearer {self._token}"
 
     async def _control(self, request: web.BaseRequest) -> web.StreamResponse:

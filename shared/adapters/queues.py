@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -36,9 +37,7 @@ class AzureQueues:
                     message_encode_policy=TextBase64EncodePolicy(),
                     message_decode_policy=TextBase64DecodePolicy(),
                 )
-                try:
+                with contextlib.suppress(ResourceExistsError):
                     client.create_queue()
-                except ResourceExistsError:
-                    pass
                 self._clients[queue] = client
             return self._clients[queue]

@@ -48,7 +48,7 @@ class GitRepository:
 
     def tree(self, commit: str) -> dict[str, str]:
         """See `Repository.tree`."""
-        data = self._run(self._open(), "read a tree", "ls-tree", "-r", "-z", "--full-tree", commit, raw=True)
+        data = self._run(self._open(), "read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
         rows = (line.split(b"\t", 1) for line in data.split(b"\0") if line)
         return {name.decode("utf-8", "surrogateescape"): meta.split()[2].decode() for meta, name in rows}
 
@@ -93,7 +93,7 @@ class GitRepository:
         else:
             repo = git.Repo(self._mirror)
         if self._git_executable != "git":
-            git.refresh(self._git_executable)  # type: ignore[no-untyped-call]
+            git.refresh(self._git_executable)
         wanted = {
             "remote.origin.url": self._url,
             "remote.origin.promisor": "true",
@@ -131,7 +131,7 @@ class GitRepository:
             self._run(repo, "drop a ref", "update-ref", "-d", ref)
 
     def _text(self, repo: git.Repo, action: str, *arguments: str) -> str:
-        return self._run(repo, action, *arguments, raw=True).decode("utf-8", "replace").strip()
+        return self._run(repo, action, *arguments).decode("utf-8", "replace").strip()
 
     def _remote(self, repo: git.Repo, action: str, *arguments: str) -> str:
         environment = {
@@ -139,24 +139,20 @@ class GitRepository:
             "GIT_CONFIG_KEY_0": "http.extraHeader",
             "GIT_CONFIG_VALUE_0": f"Authorization: {self._authorization()}",
         }
-        return self._run(repo, action, *arguments, raw=True, environment=environment).decode("utf-8", "replace")
+        return self._run(repo, action, *arguments, environment=environment).decode("utf-8", "replace")
 
     def _run(
         self,
         repo: git.Repo,
         action: str,
         *arguments: str,
-        raw: bool = False,
         environment: dict[str, str] | None = None,
-    ) -> Any:
+    ) -> bytes:
         env = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", **(environment or {})}
         try:
-            return repo.git.execute(
-                [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *arguments],
-                env=env,
-                stdout_as_string=not raw,
-                strip_newline_in_stdout=False,
-            )
+            command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *arguments]
+            output: bytes = repo.git.execute(command, env=env, stdout_as_string=False, strip_newline_in_stdout=False)
+            return output
         except GitCommandError as error:
             raise RepositoryError(action=action, detail=_detail(error)) from None
 

@@ -47,12 +47,11 @@ def apply(
             old_files.add(entry.file)
             counts[ChangeKind.DELETED] += 1
     for notebook in writes.values():
-        for path in {notebook.item.path, notebook.item.old_path} - {None}:
-            if path not in writes or path == notebook.item.path:
-                old_files |= {e.file for e in [after.pop(str(path), None)] if e}
-            else:
-                old_files.add(manifest[path].file) if path in manifest else None
-        counts[notebook.item.kind] += 1
+        item = notebook.item
+        old_files |= {e.file for e in [manifest.get(item.path), manifest.get(item.old_path or "")] if e}
+        if item.old_path and item.old_path not in writes:
+            after.pop(item.old_path, None)
+        counts[item.kind] += 1
     after |= {n.item.path: entry_of(n) for n in writes.values()}
     claimed = {e.file for e in after.values()}
     return TreeChange(

@@ -16,7 +16,7 @@ from shared.domain.folder_zip import match_members
 from shared.domain.notebooks import ExportFormat
 from shared.domain.runs import BatchStatus
 from shared.errors import TooLarge, WorkspaceError, WorkspaceUnavailable
-from shared.protocols import BlobStore, Tables, Workspace
+from shared.protocols import BlobStore, Row, Tables, Workspace
 from shared.services.runs import BATCHES
 from shared.services.staged_archive import StagedArchiveWriter
 
@@ -81,9 +81,14 @@ class ExportService:
             self._blobs.put_file(staging_blob(run_id, batch_id), target)
         finally:
             target.unlink(missing_ok=True)
-        values = {"notebooks": len(staging.notebooks), "failed": len(staging.failures), "bytes": staging.size}
-        values_with_time = {**values, "staged_at": self._clock.now().isoformat()}
-        self._tables.upsert(BATCHES, run_id, batch_id, {"status": BatchStatus.STAGED.value, **values_with_time})
+        values: Row = {
+            "status": BatchStatus.STAGED.value,
+            "notebooks": len(staging.notebooks),
+            "failed": len(staging.failures),
+            "bytes": staging.size,
+            "staged_at": self._clock.now().isoformat(),
+        }
+        self._tables.upsert(BATCHES, run_id, batch_id, values)
 
     def _export(self, batch: Batch, staging: _Staging, target: Path) -> None:
         items = {item.path: item for item in batch.items}

@@ -1,0 +1,153 @@
+"""The main job: a workspace into a repository through the real chain, then its changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.conftest import Lab, git
+
+OPTIONS = {"notebooks": 300}
+pytestmark = pytest.mark.xdist_group("backup")
+OVERSIZE = ".ipynb"
+
+
+@pytest.fixture(scope="module")
+def first_run(lab: Lab) -> dict[str, object]:
+    return lab.back_up()
+
+
+def _without_oversize(truth: dict[tuple[str, str], str], lab: Lab) -> dict[tuple[str, str], str]:
+    sizes = {r.split('"path": "')[1].split('"')[0]: r for r in lab.control("truth").text.splitlines()}
+    big = {p for p, r in sizes.items() if int(r.split('"size": ')[1].split(",")[0]) > 10_485_760}
+    return {key: value for key, value in truth.items() if key[0] not in big}
+
+
+def test_a_first_run_brings_every_notebook_byte_for_byte(lab: Lab, first_run: dict[str, object]) -> None:
+    assert (first_run["status"], first_run["failures"], first_run["notebooks"]) == ("succeeded", [], 300)
+    clone = lab.clone()
+    truth = lab.truth()
+    assert len(truth) == 300
+    assert lab.cloned(clone) == _without_oversize(truth, lab)
+    assert len(list(clone.rglob("*.ipynb"))) == 1
+    assert "dangling" not in git(clone, "fsck", "--full", "--strict")
+    assert f"Backup-Run: {first_run['run_id']}" in git(clone, "log", "-1", "--format=%B")
+
+
+def test_a_run_without_changes_makes_no_commit_and_no_export(lab: Lab, first_run: dict[str, object]) -> None:
+    lab.control("reset_stats", {})
+    run = lab.back_up()
+    assert (run["status"], run["planned"], run["commit"]) == ("succeeded", 0, None)
+    calls = lab.control("stats").json()["calls"]
+    assert "workspace/export" not in calls
+    assert calls["workspace/list"] == run["counts"]["folders"]
+
+
+def test_exactly_the_changes_are_committed(lab: Lab, first_run: dict[str, object]) -> None:
+    paths = sorted(p for p, language in lab.truth() if language == "PYTHON" and "names that hurt" not in p)
+    edited, renamed, moved, deleted, again, retyped = paths[3], paths[60], paths[90], paths[120], paths[150], paths[180]
+    before = git(lab.clone(), "rev-parse", "HEAD")
+    lab.edit(
+        {"action": "edit", "path": edited},
+        {"action": "rename", "path": renamed, "to": f"{renamed} renamed"},
+        {"action": "mkdir", "path": "/Clients/moved here"},
+        {"action": "move", "path": moved, "to": "/Clients/moved here/it"},
+        {"action": "delete", "path": deleted},
+        {"action": "delete", "path": again},
+        {"action": "create", "path": again, "language": "PYTHON", "content": "# Databricks notebook source\n1\n"},
+        {"action": "set_language", "path": retyped, "language": "SQL"},
+        {"action": "create", "path": "/Clients/moved here/new", "language": "SCALA"},
+    )
+    run = lab.back_up()
+    counts = run["counts"]
+    assert run["status"] == "succeeded"
+    seen = [counts[k] for k in ("created", "changed", "renamed", "deleted", "conflict")]
+    assert seen == [1, 3, 2, 1, 0]
+    clone = lab.clone()
+    assert lab.cloned(clone) == _without_oversize(lab.truth(), lab)
+    changes = git(clone, "diff", "--name-status", "--no-renames", f"{before}..HEAD").splitlines()
+    relative = [p.removeprefix("/Clients/") for p in (edited, renamed, moved, deleted, again, retyped)]
+    expected = {
+        f"M\t{relative[0]}.py",
+        f"D\t{relative[1]}.py",
+        f"A\t{relative[1]} renamed.py",
+        f"D\t{relative[2]}.py",
+        "A\tmoved here/it.py",
+        f"D\t{relative[3]}.py",
+        f"M\t{relative[4]}.py",
+        f"D\t{relative[5]}.py",
+        f"A\t{relative[5]}.sql",
+        "A\tmoved here/new.scala",
+    }
+    assert set(changes) == expected
+    followed = git(clone, "log", "--follow", "--format=%H", "--", "moved here/it.py").splitlines()
+    assert len(followed) == 2
+
+
+def test_what_a_person_pushes_stays_and_their_edit_of_a_notebook_is_overruled(
+    lab: Lab, first_run: dict[str, object]
+) -> None:
+    clone = lab.clone()
+    file = next(p for p in sorted(clone.rglob("*.py")) if "client_" in str(p)).relative_to(clone).as_posix()
+    lab.git_control("commit", {"files": {file: "overwritten", "team/README.md": "ours"}, "author": "grace"})
+    run = lab.back_up()
+    assert (run["status"], run["counts"]["conflict"]) == ("succeeded", 1)
+    after = lab.clone()
+    assert (after / "team/README.md").read_text() == "ours"
+    assert lab.cloned(after) == _without_oversize(lab.truth(), lab)
+    assert "grace" in git(after, "log", "-3", "--format=%cn")
+
+
+@pytest.mark.parametrize("kind", ["moved", "lost_answer", "503"])
+def test_a_push_that_is_refused_or_loses_its_answer_is_done_again(
+    lab: Lab, first_run: dict[str, object], kind: str
+) -> None:
+    lab.git_control("refuse", {"kind": kind, "times": 1})
+    lab.control("random_edits", {"count": 3, "seed": len(kind)})
+    run = lab.back_up()
+    assert run["status"] == "succeeded"
+    clone = lab.clone()
+    assert lab.cloned(clone) == _without_oversize(lab.truth(), lab)
+    assert git(clone, "log", "--format=%B").count(f"Backup-Run: {run['run_id']}") == 1
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_notebooks(lab: Lab, first_run: dict[str, object]) -> None:
+    folder = "/Clients/client_0001"
+    lab.control("behaviour", {"denied": [folder]})
+    run = lab.back_up()
+    lab.control("behaviour", {"denied": []})
+    assert (run["status"], run["counts"]["deleted"]) == ("partial", 0)
+    assert [f["path"] for f in run["failures"]] == [folder]
+    assert lab.cloned(lab.clone()) == _without_oversize(lab.truth(), lab)
+
+
+def test_a_run_goes_on_after_the_host_was_killed(lab: Lab, first_run: dict[str, object]) -> None:
+    lab.control("behaviour", {"latency_ms": 60})
+    lab.control("random_edits", {"count": 40, "seed": 77})
+    before = {r["run_id"] for r in lab.client.call("GET", "runs")["runs"]}
+    lab.system.fire_timer("daily_backup")
+    from local.app import _new_run
+    from shared.cli import follow
+
+    run_id = _new_run(lab.client, before)["run_id"]
+    lab.system.kill_host()
+    lab.control("behaviour", {"latency_ms": 0})
+    lab.system.start_host()
+    assert lab.client.call("GET", f"runs/{run_id}")["run_id"] == run_id
+    _redeliver(lab)
+    run = follow(lab.client, run_id, show=False)
+    assert run["status"] == "succeeded"
+    assert lab.cloned(lab.clone()) == _without_oversize(lab.truth(), lab)
+
+
+def _redeliver(lab: Lab) -> None:
+    """Make the killed host's messages visible now, as the service does once their time is over."""
+    from azure.storage.queue import QueueServiceClient
+
+    service = QueueServiceClient.from_connection_string(lab.system.settings["AzureWebJobsStorage"])
+    run_id = lab.client.call("GET", "status")["active"]["run_id"]
+    import base64
+    import json
+
+    text = base64.b64encode(json.dumps({"run_id": run_id}).encode()).decode()
+    service.get_queue_client("backup-plan").send_message(text)
+    service.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from datetime import timedelta
@@ -35,7 +36,9 @@ def daily_backup(timer: func.TimerRequest) -> None:
 @blueprint.durable_client_input("client")
 async def plan_run(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
     """List, compare and enqueue a run's batches; then see that its committer runs."""
-    if services().plan.plan(json.loads(message.get_body())["run_id"]):
+    run_id = json.loads(message.get_body())["run_id"]
+    # The worker runs coroutines on its one loop: what blocks goes to a thread.
+    if await asyncio.to_thread(services().plan.plan, run_id):
         await _ensure_committer(client)
 
 
@@ -65,7 +68,7 @@ def plan_poison(message: func.QueueMessage) -> None:
 @blueprint.durable_client_input("client")
 async def watchdog(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
     """Move a stalled run on and see that its committer runs."""
-    if services().watch.watch():
+    if await asyncio.to_thread(services().watch.watch):
         await _ensure_committer(client)
 
 

@@ -53,7 +53,7 @@ def _back_up(system: LocalSystem) -> dict[str, Any]:
     active = client.call("GET", "status")["active"]
     if not active:
         system.fire_timer("daily_backup")
-        active = _new_run(client, before)
+        active = wait_for_new_run(client, before)
     run = follow(client, active["run_id"], show=True)
     for failure in run["failures"][:20]:
         notes.print(f"  {failure['code']} {failure['path']}: {failure['reason']}", markup=False)
@@ -62,7 +62,7 @@ def _back_up(system: LocalSystem) -> dict[str, Any]:
     return run
 
 
-def _new_run(client: Client, before: set[str]) -> dict[str, Any]:
+def wait_for_new_run(client: Client, before: set[str]) -> dict[str, Any]:
     deadline = monotonic() + 60
     while monotonic() < deadline:
         fresh = [r for r in client.call("GET", "runs")["runs"] if r["run_id"] not in before]

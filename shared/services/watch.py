@@ -87,7 +87,9 @@ class WatchService:
         self.fail(run_id, f"planning did not come to an end in {MOST_REDELIVERIES} attempts")
 
     def fail(self, run_id: str, reason: str) -> None:
-        """End a run as failed: nothing was planned, so nothing is half done."""
+        """End a run whose planning does not succeed as failed. One that is past planning is left to its steps."""
+        if self._runs.get(run_id)["phase"] not in (Phase.QUEUED, Phase.PLANNING):
+            return
         now = self._clock.now().isoformat()
         self._runs.update(run_id, status=RunStatus.FAILED.value, phase=Phase.DONE.value, error=reason, finished_at=now)
         self._runs.release(run_id)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.app import _new_run as wait_for_new_run
+from local.app import wait_for_new_run
 from local.system import LocalSystem, SystemOptions
 from shared.cli import Client, follow
 from shared.domain.names import parse_file

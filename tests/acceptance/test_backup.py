@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import base64
+import json
 
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from local.app import wait_for_new_run
+from shared.cli import follow
 from tests.acceptance.conftest import Lab, git
 
 OPTIONS = {"notebooks": 300}
 pytestmark = pytest.mark.xdist_group("backup")
-OVERSIZE = ".ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +21,13 @@ def first_run(lab: Lab) -> dict[str, object]:
     return lab.back_up()
 
 
-def _without_oversize(truth: dict[tuple[str, str], str], lab: Lab) -> dict[tuple[str, str], str]:
-    sizes = {r.split('"path": "')[1].split('"')[0]: r for r in lab.control("truth").text.splitlines()}
-    big = {p for p, r in sizes.items() if int(r.split('"size": ')[1].split(",")[0]) > 10_485_760}
-    return {key: value for key, value in truth.items() if key[0] not in big}
+MOST_SOURCE_BYTES = 10_485_760
+
+
+def _source_truth(lab: Lab) -> dict[tuple[str, str], str]:
+    """What has to come as SOURCE: all but the notebooks over the export limit."""
+    rows = [json.loads(line) for line in lab.control("truth").text.splitlines()]
+    return {(r["path"], r["language"]): r["sha256"] for r in rows if r["size"] <= MOST_SOURCE_BYTES}
 
 
 def test_a_first_run_brings_every_notebook_byte_for_byte(lab: Lab, first_run: dict[str, object]) -> None:
@@ -27,7 +35,7 @@ def test_a_first_run_brings_every_notebook_byte_for_byte(lab: Lab, first_run: di
     clone = lab.clone()
     truth = lab.truth()
     assert len(truth) == 300
-    assert lab.cloned(clone) == _without_oversize(truth, lab)
+    assert lab.cloned(clone) == _source_truth(lab)
     assert len(list(clone.rglob("*.ipynb"))) == 1
     assert "dangling" not in git(clone, "fsck", "--full", "--strict")
     assert f"Backup-Run: {first_run['run_id']}" in git(clone, "log", "-1", "--format=%B")
@@ -44,7 +52,7 @@ def test_a_run_without_changes_makes_no_commit_and_no_export(lab: Lab, first_run
 
 def test_exactly_the_changes_are_committed(lab: Lab, first_run: dict[str, object]) -> None:
     paths = sorted(p for p, language in lab.truth() if language == "PYTHON" and "names that hurt" not in p)
-    edited, renamed, moved, deleted, again, retyped = paths[3], paths[60], paths[90], paths[120], paths[150], paths[180]
+    edited, renamed, moved, deleted, again, retyped = paths[3], paths[40], paths[60], paths[80], paths[100], paths[120]
     before = git(lab.clone(), "rev-parse", "HEAD")
     lab.edit(
         {"action": "edit", "path": edited},
@@ -63,7 +71,7 @@ def test_exactly_the_changes_are_committed(lab: Lab, first_run: dict[str, object
     seen = [counts[k] for k in ("created", "changed", "renamed", "deleted", "conflict")]
     assert seen == [1, 3, 2, 1, 0]
     clone = lab.clone()
-    assert lab.cloned(clone) == _without_oversize(lab.truth(), lab)
+    assert lab.cloned(clone) == _source_truth(lab)
     changes = git(clone, "diff", "--name-status", "--no-renames", f"{before}..HEAD").splitlines()
     relative = [p.removeprefix("/Clients/") for p in (edited, renamed, moved, deleted, again, retyped)]
     expected = {
@@ -93,7 +101,7 @@ def test_what_a_person_pushes_stays_and_their_edit_of_a_notebook_is_overruled(
     assert (run["status"], run["counts"]["conflict"]) == ("succeeded", 1)
     after = lab.clone()
     assert (after / "team/README.md").read_text() == "ours"
-    assert lab.cloned(after) == _without_oversize(lab.truth(), lab)
+    assert lab.cloned(after) == _source_truth(lab)
     assert "grace" in git(after, "log", "-3", "--format=%cn")
 
 
@@ -106,7 +114,7 @@ def test_a_push_that_is_refused_or_loses_its_answer_is_done_again(
     run = lab.back_up()
     assert run["status"] == "succeeded"
     clone = lab.clone()
-    assert lab.cloned(clone) == _without_oversize(lab.truth(), lab)
+    assert lab.cloned(clone) == _source_truth(lab)
     assert git(clone, "log", "--format=%B").count(f"Backup-Run: {run['run_id']}") == 1
 
 
@@ -117,7 +125,7 @@ def test_a_folder_that_cannot_be_listed_keeps_its_notebooks(lab: Lab, first_run:
     lab.control("behaviour", {"denied": []})
     assert (run["status"], run["counts"]["deleted"]) == ("partial", 0)
     assert [f["path"] for f in run["failures"]] == [folder]
-    assert lab.cloned(lab.clone()) == _without_oversize(lab.truth(), lab)
+    assert lab.cloned(lab.clone()) == _source_truth(lab)
 
 
 def test_a_run_goes_on_after_the_host_was_killed(lab: Lab, first_run: dict[str, object]) -> None:
@@ -125,29 +133,20 @@ def test_a_run_goes_on_after_the_host_was_killed(lab: Lab, first_run: dict[str, 
     lab.control("random_edits", {"count": 40, "seed": 77})
     before = {r["run_id"] for r in lab.client.call("GET", "runs")["runs"]}
     lab.system.fire_timer("daily_backup")
-    from local.app import _new_run
-    from shared.cli import follow
-
-    run_id = _new_run(lab.client, before)["run_id"]
+    run_id = wait_for_new_run(lab.client, before)["run_id"]
     lab.system.kill_host()
     lab.control("behaviour", {"latency_ms": 0})
     lab.system.start_host()
     assert lab.client.call("GET", f"runs/{run_id}")["run_id"] == run_id
-    _redeliver(lab)
+    _redeliver(lab, run_id)
     run = follow(lab.client, run_id, show=False)
     assert run["status"] == "succeeded"
-    assert lab.cloned(lab.clone()) == _without_oversize(lab.truth(), lab)
+    assert lab.cloned(lab.clone()) == _source_truth(lab)
 
 
-def _redeliver(lab: Lab) -> None:
-    """Make the killed host's messages visible now, as the service does once their time is over."""
-    from azure.storage.queue import QueueServiceClient
-
+def _redeliver(lab: Lab, run_id: str) -> None:
+    """Make the killed host's message visible now, as the service does once its time is over."""
     service = QueueServiceClient.from_connection_string(lab.system.settings["AzureWebJobsStorage"])
-    run_id = lab.client.call("GET", "status")["active"]["run_id"]
-    import base64
-    import json
-
     text = base64.b64encode(json.dumps({"run_id": run_id}).encode()).decode()
     service.get_queue_client("backup-plan").send_message(text)
     service.close()

@@ -78,7 +78,8 @@ class LocalSystem:
         port = int(self.url.rpartition(":")[2])
         arguments = [str(port), str(self.options.data / "host"), "--app-dir", str(ROOT)]
         host = self._spawn("functions-host", "local.functions_host", arguments, self.settings)
-        host.wait_until(lambda: port_answers(port))
+        keys = self.options.data / "host" / "keys.json"
+        host.wait_until(lambda: port_answers(port) and keys.exists())
         address = self.options.data / "backup.json"
         address.touch(mode=0o600)
         address.write_text(json.dumps({"url": self.url, "key": self.key}))

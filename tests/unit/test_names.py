@@ -66,7 +66,7 @@ def test_hostile_names_map_to_distinct_portable_files_and_back(language: Languag
 
 @given(st.lists(st.tuples(st.text(st.characters(), min_size=1, max_size=60), st.sampled_from(Language)), max_size=12))
 def test_any_names_map_to_distinct_portable_files_and_back(rows: list[tuple[str, Language]]) -> None:
-    unique = {name: language for name, language in rows}
+    unique = dict(rows)
     _check_mapping(tuple(_notebook(f"{ROOT}/{n}", i, language) for i, (n, language) in enumerate(unique.items())))
 
 

@@ -1,0 +1,52 @@
+"""The architecture holds: who may import whom, and how large a module may grow."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ALLOWED = {
+    "shared/domain": ("shared.domain",),
+    "shared/services": ("shared.domain", "shared.services", "shared.protocols", "shared.errors", "shared.clock"),
+    "shared/adapters": ("shared.domain", "shared.adapters", "shared.protocols", "shared.errors", "shared.clock"),
+    "functions": ("functions", "shared.services", "shared.errors", "shared.wiring"),
+}
+OURS = ("shared", "functions", "local", "tests", "function_app")
+PURE = {"os", "pathlib", "time", "socket", "subprocess", "requests", "urllib3", "git", "azure", "threading", "random"}
+MOST_LINES = 400
+
+
+def _imports(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text())
+    found = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+    return found | {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+
+
+def _modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_imports_go_one_way(folder: str) -> None:
+    for file in _modules(folder):
+        for name in _imports(file):
+            if name.split(".")[0] in OURS:
+                assert name.startswith(ALLOWED[folder]), f"{file.relative_to(ROOT)} imports {name}"
+
+
+def test_the_domain_is_pure() -> None:
+    for file in _modules("shared/domain"):
+        assert not {name.split(".")[0] for name in _imports(file)} & PURE, file.name
+
+
+def test_nothing_but_settings_and_command_line_reads_the_environment() -> None:
+    readers = [f for f in _modules("shared") if "os.environ" in f.read_text()]
+    assert {f.name for f in readers} == {"cli.py"}
+
+
+@pytest.mark.parametrize("folder", ["shared", "functions", "local", "tests"])
+def test_modules_stay_small(folder: str) -> None:
+    assert {f.name: n for f in _modules(folder) if (n := len(f.read_text().splitlines())) >= MOST_LINES} == {}

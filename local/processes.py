@@ -13,12 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
 
 _PR_SET_PDEATHSIG = 1
 _PORTS = range(20_000, 32_000)
 _LOCKS = Path(tempfile.gettempdir()) / f"notebook-backup-ports-{os.getuid()}"
-_held: list[IO[str]] = []
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,15 +32,14 @@ def free_port() -> int:
     """
     _LOCKS.mkdir(exist_ok=True)
     for port in random.sample(_PORTS, 500):
-        handle = (_LOCKS / str(port)).open("w")
+        handle = os.open(_LOCKS / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
         except OSError:
-            handle.close()
+            os.close(handle)
             continue
-        _held.append(handle)
         return port
     raise StartFailed("no free TCP port was found between 20000 and 32000")
 

@@ -9,8 +9,8 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from local.app import wait_for_new_run
+from local.lab import Lab, git
 from shared.cli import follow
-from tests.acceptance.conftest import Lab, git
 
 OPTIONS = {"notebooks": 300}
 pytestmark = pytest.mark.xdist_group("backup")
@@ -35,7 +35,7 @@ def test_a_first_run_brings_every_notebook_byte_for_byte(lab: Lab, first_run: di
     clone = lab.clone()
     truth = lab.truth()
     assert len(truth) == 300
-    assert lab.cloned(clone) == _source_truth(lab)
+    assert lab.cloned(clone) == lab.source_truth()
     assert len(list(clone.rglob("*.ipynb"))) == 1
     assert "dangling" not in git(clone, "fsck", "--full", "--strict")
     assert f"Backup-Run: {first_run['run_id']}" in git(clone, "log", "-1", "--format=%B")
@@ -71,7 +71,7 @@ def test_exactly_the_changes_are_committed(lab: Lab, first_run: dict[str, object
     seen = [counts[k] for k in ("created", "changed", "renamed", "deleted", "conflict")]
     assert seen == [1, 3, 2, 1, 0]
     clone = lab.clone()
-    assert lab.cloned(clone) == _source_truth(lab)
+    assert lab.cloned(clone) == lab.source_truth()
     changes = git(clone, "diff", "--name-status", "--no-renames", f"{before}..HEAD").splitlines()
     relative = [p.removeprefix("/Clients/") for p in (edited, renamed, moved, deleted, again, retyped)]
     expected = {
@@ -101,7 +101,7 @@ def test_what_a_person_pushes_stays_and_their_edit_of_a_notebook_is_overruled(
     assert (run["status"], run["counts"]["conflict"]) == ("succeeded", 1)
     after = lab.clone()
     assert (after / "team/README.md").read_text() == "ours"
-    assert lab.cloned(after) == _source_truth(lab)
+    assert lab.cloned(after) == lab.source_truth()
     assert "grace" in git(after, "log", "-3", "--format=%cn")
 
 
@@ -114,7 +114,7 @@ def test_a_push_that_is_refused_or_loses_its_answer_is_done_again(
     run = lab.back_up()
     assert run["status"] == "succeeded"
     clone = lab.clone()
-    assert lab.cloned(clone) == _source_truth(lab)
+    assert lab.cloned(clone) == lab.source_truth()
     assert git(clone, "log", "--format=%B").count(f"Backup-Run: {run['run_id']}") == 1
 
 
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_listed_keeps_its_notebooks(lab: Lab, first_run:
     lab.control("behaviour", {"denied": []})
     assert (run["status"], run["counts"]["deleted"]) == ("partial", 0)
     assert [f["path"] for f in run["failures"]] == [folder]
-    assert lab.cloned(lab.clone()) == _source_truth(lab)
+    assert lab.cloned(lab.clone()) == lab.source_truth()
 
 
 def test_a_run_goes_on_after_the_host_was_killed(lab: Lab, first_run: dict[str, object]) -> None:
@@ -141,7 +141,7 @@ def test_a_run_goes_on_after_the_host_was_killed(lab: Lab, first_run: dict[str, 
     _redeliver(lab, run_id)
     run = follow(lab.client, run_id, show=False)
     assert run["status"] == "succeeded"
-    assert lab.cloned(lab.clone()) == _source_truth(lab)
+    assert lab.cloned(lab.clone()) == lab.source_truth()
 
 
 def _redeliver(lab: Lab, run_id: str) -> None:

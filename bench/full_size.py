@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
+import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
+import psutil
 import typer
 
 from local.lab import Lab, git
@@ -44,15 +47,50 @@ def main(
                 print(json.dumps({"equal": same, "fsck": fsck or "clean", "clone_git_mb": size_mb}), flush=True)
 
 
+class GitPeak:
+    """The highest resident memory of any git process below this one, sampled every 20 ms."""
+
+    def __init__(self) -> None:
+        self.megabytes = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(0.02):
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if child.name().startswith("git"):
+                        self.megabytes = max(self.megabytes, round(child.memory_info().rss / 2**20, 1))
+
+
 def _show(name: str, lab: Lab) -> None:
     lab.control("reset_stats", {})
-    run = lab.back_up()
+    with GitPeak() as peak:
+        run = lab.back_up()
     stats: dict[str, Any] = lab.control("stats").json()
-    kept = {k: run[k] for k in ("status", "notebooks", "planned", "failed", "seconds", "notebooks_per_second")}
-    print(
-        json.dumps({"run": name, **kept, "counts": run["counts"], "calls": stats, "peaks_mb": lab.system.peaks()}),
-        flush=True,
-    )
+    kept = {
+        k: run[k]
+        for k in (
+            "counts",
+            "status",
+            "notebooks",
+            "planned",
+            "failed",
+            "seconds",
+            "commit_seconds",
+            "notebooks_per_second",
+        )
+    }
+    figures = {"run": name, **kept, "calls": stats, "peaks_mb": lab.system.peaks(), "git_peak_mb": peak.megabytes}
+    print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -78,8 +78,12 @@ class DriveService:
         return True
 
     def _commit(self, run_id: str) -> None:
+        began = self._clock.monotonic()
         outcome = self._commits.commit_staged(run_id)
-        values: dict[str, str | int] = {"conflicts": len(outcome.conflicts)} if outcome.conflicts else {}
+        spent = float(self._runs.get(run_id).get("commit_seconds") or 0) + self._clock.monotonic() - began
+        values: dict[str, str | int | float] = {"commit_seconds": round(spent, 3)}
+        if outcome.conflicts:
+            values["conflicts"] = len(outcome.conflicts)
         if outcome.commit:
             values["commit"] = outcome.commit
         self._runs.update(run_id, **values)

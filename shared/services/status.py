@@ -69,6 +69,7 @@ def summary(run_id: str, row: Row) -> Json:
         "started_at": row["started_at"],
         "finished_at": row.get("finished_at"),
         "seconds": row.get("seconds"),
+        "commit_seconds": row.get("commit_seconds"),
         "notebooks": int(row.get("listed") or 0),
         "planned": int(row.get("planned") or 0),
         "failed": int(row.get("failed") or 0),

@@ -1,0 +1,117 @@
+"""The Git adapter against a real Git server over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from local.git_server import REPOSITORY
+from shared.adapters.repository import GitRepository
+from shared.errors import RemoteMoved, RepositoryError
+from shared.protocols import PointFile, Signature, WriteFile
+from tests.integration.conftest import TOKEN, Serve, Served
+
+WHO = Signature("Notebook Backup", "backup@example.com", datetime(2026, 1, 2, tzinfo=UTC))
+BASIC = "Basic " + base64.b64encode(f":{TOKEN}".encode()).decode()
+
+
+@pytest.fixture
+def server(serve: Serve) -> Served:
+    return serve("local.git_server")
+
+
+def _repository(server: Served, mirror: Path, authorization: str = BASIC) -> GitRepository:
+    return GitRepository(f"{server.url}/{REPOSITORY}", "main", mirror, lambda: authorization)
+
+
+def _write(file: str, data: bytes) -> WriteFile:
+    return WriteFile(file, len(data), iter([data[:2], data[2:]]))
+
+
+def _commit(repository: GitRepository, parent: str | None, *writes: WriteFile, deletes: tuple[str, ...] = ()) -> str:
+    commit = repository.build_commit(parent, deletes, writes, "a message", WHO, WHO)
+    assert commit is not None
+    return commit
+
+
+def _on_server(server: Served, *arguments: str) -> str:
+    command = ["git", "-C", str(server.folder / REPOSITORY), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize("authorization", [BASIC, f"Bearer {TOKEN}"])
+def test_commits_are_pushed_and_read_back(server: Served, tmp_path: Path, authorization: str) -> None:
+    repository = _repository(server, tmp_path / "mirror", authorization)
+    assert repository.fetch() is None
+    first = _commit(repository, None, _write("a b/ü.py", b"one\r\n"), _write('"odd\nname".py', b"two"))
+    repository.push(first, None)
+    assert repository.fetch() == first
+    assert set(repository.tree(first)) == {"a b/ü.py", '"odd\nname".py'}
+    second = _commit(repository, first, _write("c.py", b"three"), deletes=("a b/ü.py",))
+    repository.push(second, first)
+    fresh = _repository(server, tmp_path / "other", authorization)
+    assert fresh.fetch() == second
+    assert set(fresh.tree(second)) == {'"odd\nname".py', "c.py"}
+    assert _on_server(server, "show", "main:c.py") == "three"
+    assert fresh.message(second).strip() == "a message"
+
+
+def test_a_tree_that_does_not_change_gives_no_commit(server: Served, tmp_path: Path) -> None:
+    repository = _repository(server, tmp_path / "mirror")
+    first = _commit(repository, None, _write("a.py", b"one"))
+    assert repository.build_commit(first, (), [_write("a.py", b"one")], "again", WHO, WHO) is None
+    blob = repository.tree(first)["a.py"]
+    assert repository.build_commit(first, (), [PointFile("a.py", blob)], "again", WHO, WHO) is None
+
+
+def test_a_stream_that_ends_early_makes_nothing(server: Served, tmp_path: Path) -> None:
+    repository = _repository(server, tmp_path / "mirror")
+    first = _commit(repository, None, _write("a.py", b"one"))
+    repository.push(first, None)
+    with pytest.raises(RepositoryError):
+        repository.build_commit(first, (), [WriteFile("b.py", 1000, iter([b"short"]))], "m", WHO, WHO)
+    assert repository.fetch() == first
+
+
+def test_a_moved_branch_refuses_the_push(server: Served, tmp_path: Path) -> None:
+    repository = _repository(server, tmp_path / "mirror")
+    first = _commit(repository, None, _write("a.py", b"one"))
+    repository.push(first, None)
+    server.control("commit", {"files": {"README.md": "theirs"}})
+    second = _commit(repository, first, _write("a.py", b"two"))
+    with pytest.raises(RemoteMoved):
+        repository.push(second, first)
+    head = repository.fetch()
+    assert head not in (None, first, second)
+    assert set(repository.tree(str(head))) == {"a.py", "README.md"}
+
+
+@pytest.mark.parametrize("kind", ["401", "403", "413", "429", "503"])
+def test_a_refusal_is_an_error_that_shows_no_secret(server: Served, tmp_path: Path, kind: str) -> None:
+    repository = _repository(server, tmp_path / "mirror")
+    commit = _commit(repository, None, _write("a.py", b"one"))
+    server.control("refuse", {"kind": kind, "times": 5})
+    with pytest.raises(RepositoryError) as caught:
+        repository.push(commit, None)
+    assert TOKEN not in str(caught.value)
+    assert BASIC.split()[1] not in str(caught.value)
+
+
+def test_the_token_is_in_no_file_of_the_mirror(server: Served, tmp_path: Path) -> None:
+    repository = _repository(server, tmp_path / "mirror")
+    repository.push(_commit(repository, None, _write("a.py", b"one")), None)
+    repository.fetch()
+    secrets = (TOKEN.encode(), BASIC.split()[1].encode())
+    files = [f for f in (tmp_path / "mirror").rglob("*") if f.is_file()]
+    assert len(files) > 5
+    assert [f for f in files if any(s in f.read_bytes() for s in secrets)] == []
+
+
+def test_the_server_refuses_a_tree_that_no_checkout_should_hold(server: Served, tmp_path: Path) -> None:
+    repository = _repository(server, tmp_path / "mirror")
+    with pytest.raises(RepositoryError):
+        repository.push(_commit(repository, None, _write(".git/config", b"x")), None)

@@ -92,7 +92,7 @@ def close_turn(instance: Instance, answer: dict[str, Any], now: datetime) -> lis
     instance.custom_status = answer.get("customStatus")
     if any(a["actionType"] == CONTINUE_AS_NEW for a in actions):
         again = [a for a in actions if a["actionType"] == CONTINUE_AS_NEW][-1]
-        instance.input = json.dumps(again.get("input"))
+        instance.input = str(again.get("input") or "null")
         kept = [e for e in instance.inbox if e["EventType"] == EVENT_RAISED]
         instance.inbox = kept
         begin(instance, now)

@@ -113,7 +113,7 @@ class HttpFront:
 
     async def _start(self, request: web.Request) -> web.Response:
         instance_id = request.match_info.get("id") or secrets.token_hex(16)
-        data = (await request.read()).decode() or "null"
+        data = _once_decoded(await request.read())
         try:
             self._engine.start(request.match_info["function"], instance_id, data)
         except InstanceExists:
@@ -134,7 +134,7 @@ class HttpFront:
         return web.json_response({"instancesDeleted": 1}) if gone else web.Response(status=404)
 
     async def _raise_event(self, request: web.Request) -> web.Response:
-        data = (await request.read()).decode() or "null"
+        data = _once_decoded(await request.read())
         done = self._engine.raise_event(request.match_info["id"], request.match_info["name"], data)
         return web.Response(status=202 if done else 404)
 
@@ -145,6 +145,12 @@ class HttpFront:
             return web.Response(status=404)
         done = self._engine.set_status(request.match_info["id"], status, request.query.get("reason", ""))
         return web.Response(status=202 if done else 410)
+
+
+def _once_decoded(body: bytes) -> str:
+    """The client encodes a value as JSON, and that text as JSON again."""
+    value = json.loads(body or b"null")
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def client_binding(base_url: str) -> str:

@@ -1,7 +1,8 @@
 """One adaptive rate for all workers of the process: it settles just under what the workspace accepts.
 
-The workspace's ceiling is not published. The rate doubles from its start until the first refusal; the
-calls accepted between two refusals then tell the ceiling, the rate goes just below it and creeps up again.
+The workspace's ceiling is not published. The rate doubles from its start until the first refusal. From then
+on, the calls accepted between two refusals tell the ceiling, since its bucket is empty at both: the rate
+goes just below it, and creeps up again until the next refusal.
 """
 
 from __future__ import annotations
@@ -12,10 +13,65 @@ from collections import deque
 from shared.clock import Clock
 
 DOUBLING_SECONDS = 0.15
-BACK_OFF = 0.985
-CREEP_SHARE_PER_SECOND = 0.001
-REFUSAL_QUIET_SECONDS = 0.5
-WINDOW_SECONDS = 2.0
+SETTLED_SHARE = 0.985
+SURPRISED_SHARE = 0.75
+UNSURE_CREEP_PER_SECOND = 0.08
+SETTLED_CREEP_PER_SECOND = 0.0008
+ECHO_SECONDS = 0.12
+"""Refusals this soon after one belong to calls that were under way with it."""
+SHORTEST_MEASURE_SECONDS = 0.8
+LONGEST_MEASURE_SECONDS = 20.0
+LOWEST_RATE = 0.5
+LONGEST_NAP_SECONDS = 0.02
+
+
+class AdaptiveRate:
+    """How many calls a second to make now. Knows no clock and no threads: times are arguments, in seconds."""
+
+    def __init__(self, start: float, ceiling: float, now: float) -> None:
+        self.value, self._ceiling = min(start, ceiling), ceiling
+        self._grown_at = now
+        self._searching, self._creep = True, UNSURE_CREEP_PER_SECOND
+        self._echo_until = float("-inf")
+        self._anchor: float | None = None
+        self._accepted: deque[float] = deque()
+
+    def grow(self, now: float) -> float:
+        """Let time pass; returns the rate."""
+        elapsed, self._grown_at = now - self._grown_at, now
+        if elapsed > 0:
+            share = 2 ** (elapsed / DOUBLING_SECONDS) if self._searching else 1 + self._creep * elapsed
+            self.value = min(self.value * share, self._ceiling)
+        return self.value
+
+    def accepted(self, now: float) -> None:
+        """A call was let through."""
+        self._accepted.append(now)
+        while self._accepted[0] < now - LONGEST_MEASURE_SECONDS:
+            self._accepted.popleft()
+
+    def refused(self, now: float) -> None:
+        """A call was throttled."""
+        self.grow(now)
+        if now < self._echo_until:
+            return
+        self._echo_until = now + ECHO_SECONDS
+        since = now - self._anchor if self._anchor is not None else None
+        if self._anchor is None or since is None or since > LONGEST_MEASURE_SECONDS:
+            self._cut(SURPRISED_SHARE if self._searching else SETTLED_SHARE, now)
+        elif since >= SHORTEST_MEASURE_SECONDS:
+            measured = sum(at > self._anchor for at in self._accepted) / since
+            self.value = min(self.value, measured)
+            self._creep = SETTLED_CREEP_PER_SECOND
+            self._cut(SETTLED_SHARE, now)
+        else:
+            self.value *= SURPRISED_SHARE if self._creep != SETTLED_CREEP_PER_SECOND else SETTLED_SHARE
+        self._searching = False
+        self.value = max(self.value, LOWEST_RATE)
+
+    def _cut(self, share: float, now: float) -> None:
+        self.value *= share
+        self._anchor = now
 
 
 class AdaptiveLimiter:
@@ -25,30 +81,24 @@ class AdaptiveLimiter:
         self, clock: Clock, *, start_per_second: float = 30.0, max_per_second: float = 2000.0, max_in_flight: int = 48
     ) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(max_in_flight)
-        self._rate, self._ceiling = min(start_per_second, max_per_second), max_per_second
-        self._next_at = self._changed_at = clock.monotonic()
-        self._slow_start = True
-        self._last_refusal = float("-inf")
-        self._accepted: deque[float] = deque()
-        self._paused_until = float("-inf")
+        self._turn, self._lock = threading.Lock(), threading.Lock()
+        self._rate = AdaptiveRate(start_per_second, max_per_second, clock.monotonic())
+        self._next_at = clock.monotonic()
 
     @property
     def rate(self) -> float:
         """Calls a second that are let through now."""
         with self._lock:
-            return self._rate
+            return self._rate.value
 
     def acquire(self) -> None:
-        """Wait for a slot and for this call's turn."""
+        """Wait for a slot and for this call's turn. One caller at a time waits for the time to come."""
         self._slots.acquire()
-        with self._lock:
-            now = self._clock.monotonic()
-            self._grow(now)
-            turn = max(self._next_at, self._paused_until, now - 1 / self._rate)
-            self._next_at = turn + 1 / self._rate
-        self._clock.sleep(turn - now)
+        with self._turn:
+            while (wait := self._try()) > 0:
+                # The rate may rise or fall meanwhile: look again soon.
+                self._clock.sleep(min(wait, LONGEST_NAP_SECONDS))
 
     def release(self) -> None:
         """Give the slot back; call it whatever became of the call."""
@@ -57,36 +107,21 @@ class AdaptiveLimiter:
     def accepted(self) -> None:
         """The call was not refused."""
         with self._lock:
-            now = self._clock.monotonic()
-            self._accepted.append(now)
-            while self._accepted[0] < now - WINDOW_SECONDS:
-                self._accepted.popleft()
+            self._rate.accepted(self._clock.monotonic())
 
-    def refused(self, retry_after_seconds: float | None) -> None:
-        """The call was throttled. Refusals of calls that were under way together count once."""
+    def refused(self) -> None:
+        """The call was throttled."""
+        with self._lock:
+            self._rate.refused(self._clock.monotonic())
+
+    def _try(self) -> float:
+        """Take the turn and return 0, or return the seconds that are left until it comes."""
         with self._lock:
             now = self._clock.monotonic()
-            if now - self._last_refusal < REFUSAL_QUIET_SECONDS:
-                return
-            since = max(self._last_refusal, now - WINDOW_SECONDS)
-            self._last_refusal = now
-            self._rate = max(self._estimate(now, since) * BACK_OFF, 0.5)
-            self._slow_start = False
-            self._changed_at = now
-            # A pause lets the calls that are already waiting start again at the new rate.
-            self._paused_until = now + min(retry_after_seconds or 0.0, 2 / self._rate)
-            self._next_at = max(self._paused_until, now + 1 / self._rate)
-
-    def _estimate(self, now: float, since: float) -> float:
-        seen = [at for at in self._accepted if at > since]
-        if self._slow_start or len(seen) < 5 or now - since > WINDOW_SECONDS:
-            return self._rate / 2 if self._slow_start else self._rate
-        return min(self._rate, (len(seen) - 1) / max(seen[-1] - seen[0], 0.001))
-
-    def _grow(self, now: float) -> None:
-        elapsed = now - self._changed_at
-        if elapsed <= 0:
-            return
-        share = 2 ** (elapsed / DOUBLING_SECONDS) if self._slow_start else 1 + CREEP_SHARE_PER_SECOND * elapsed
-        self._rate = min(self._rate * share, self._ceiling)
-        self._changed_at = now
+            interval = 1 / self._rate.grow(now)
+            due = min(self._next_at, now + interval)
+            if due > now:
+                return due - now
+            # Being woken late is made up for, by one call at most.
+            self._next_at = max(due, now - interval) + interval
+            return 0.0

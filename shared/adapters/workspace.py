@@ -20,6 +20,8 @@ from shared.errors import NotFound, PermissionDenied, TooLarge, WorkspaceError, 
 
 MOST_ATTEMPTS = 6
 MOST_REFUSALS = 60
+REFUSED_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 30.0
 FIRST_BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 8.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=120)
@@ -104,6 +106,7 @@ class DatabricksWorkspace:
             if isinstance(answer, _Answer) and _is_throttled(answer):
                 refusals += 1
                 if refusals <= MOST_REFUSALS:
+                    self._clock.sleep(min(answer.retry_after_seconds or REFUSED_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS))
                     continue
             if isinstance(answer, _Answer) and answer.status not in _PASSING and answer.status != 200:
                 _raise_for(path, answer.status, answer.body)
@@ -126,7 +129,7 @@ class DatabricksWorkspace:
         finally:
             self._limiter.release()
         if _is_throttled(answer):
-            self._limiter.refused(answer.retry_after_seconds)
+            self._limiter.refused()
         else:
             self._limiter.accepted()
         return answer

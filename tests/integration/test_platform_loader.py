@@ -1,0 +1,58 @@
+"""The platform's own loader indexes the app with the functions and bindings that the local host sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = """
+import json, sys
+from azure_functions_runtime import loader
+functions = loader.index_function_app("function_app.py")
+rows = {}
+for f in functions:
+    rows[f.get_function_name()] = sorted((b.type, b.name) for b in f.get_bindings())
+print(json.dumps(rows))
+"""
+EXPECTED_TRIGGERS = {
+    "daily_backup": "timerTrigger",
+    "watchdog": "timerTrigger",
+    "plan_run": "queueTrigger",
+    "export_batch": "queueTrigger",
+    "export_poison": "queueTrigger",
+    "plan_poison": "queueTrigger",
+    "commit_orchestrator": "orchestrationTrigger",
+    "commit_slice": "activityTrigger",
+    "get_status": "httpTrigger",
+    "list_runs": "httpTrigger",
+    "start_run": "httpTrigger",
+    "get_run": "httpTrigger",
+    "get_doctor": "httpTrigger",
+    "get_health": "httpTrigger",
+}
+
+
+def _run(program: str) -> dict[str, list[list[str]]]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BACKUP_SCHEDULE": "0 30 2 * * *"}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    rows: dict[str, list[list[str]]] = json.loads(result.stdout.splitlines()[-1])
+    return rows
+
+
+def test_the_platform_indexes_the_same_functions_and_bindings() -> None:
+    platform = _run(PROGRAM)
+    ours = _run(
+        "import json\nfrom pathlib import Path\nfrom local.functions_host.app_loader import load_app\n"
+        "print(json.dumps({f.name: [[f.trigger['type'], f.trigger['name']], f.client_argument] "
+        "for f in load_app(Path('.'))}))"
+    )
+    assert platform.keys() == ours.keys() == EXPECTED_TRIGGERS.keys()
+    for name, (trigger, client) in ours.items():
+        assert trigger[0] == EXPECTED_TRIGGERS[name]
+        assert trigger in platform[name]
+        assert (["durableClient", client] in platform[name]) == (client is not None)

@@ -1,0 +1,70 @@
+"""The adaptive rate settles just under a workspace's ceiling, whatever the ceiling is."""
+
+from __future__ import annotations
+
+import heapq
+
+import pytest
+
+from shared.adapters.limiter import AdaptiveLimiter, AdaptiveRate
+from shared.clock import SystemClock
+
+
+def _serve(ceiling: float, calls: int, latency: float, burst: float) -> tuple[float, float]:
+    """Calls through a leaking bucket; returns (share of the ceiling used, share of calls refused)."""
+    rate = AdaptiveRate(30.0, 2000.0, 0.0)
+    answers: list[tuple[float, bool]] = []
+    now = free_at = 0.0
+    done = sent = refused = 0
+    while done < calls:
+        now += 1 / rate.grow(now)
+        while answers and answers[0][0] <= now:
+            at, admitted = heapq.heappop(answers)
+            done += admitted
+            refused += not admitted
+            if admitted:
+                rate.accepted(at)
+            else:
+                rate.refused(at)
+        admitted = free_at - now <= max(burst, 1 / ceiling)
+        free_at = max(free_at, now) + 1 / ceiling if admitted else free_at
+        heapq.heappush(answers, (now + latency, admitted))
+        sent += 1
+    return done / now / ceiling, refused / sent
+
+
+@pytest.mark.parametrize("ceiling", [30.0, 60.0, 200.0])
+def test_nearly_all_of_the_ceiling_is_used_and_few_calls_are_refused(ceiling: float) -> None:
+    used, refused = _serve(ceiling, calls=int(ceiling * 50), latency=0.03, burst=0.1)
+    assert used > 0.95
+    assert refused < 0.02
+
+
+@pytest.mark.parametrize("ceiling", [30.0, 60.0, 200.0])
+def test_slow_answers_cost_some_refusals_at_the_start_and_little_of_the_ceiling(ceiling: float) -> None:
+    used, refused = _serve(ceiling, calls=int(ceiling * 50), latency=0.27, burst=0.1)
+    assert used > 0.93
+    assert refused < 0.07
+
+
+def test_without_refusals_the_rate_reaches_its_upper_bound_within_a_second() -> None:
+    rate = AdaptiveRate(30.0, 2000.0, 0.0)
+    assert rate.grow(0.5) < 2000.0
+    assert rate.grow(1.0) == 2000.0
+
+
+def test_the_rate_follows_a_ceiling_that_falls() -> None:
+    rate = AdaptiveRate(30.0, 100.0, 0.0)
+    rate.grow(5.0)
+    for tick in range(50):
+        rate.refused(5.0 + tick)
+    assert rate.grow(56.0) < 50.0
+
+
+def test_no_more_calls_than_slots_are_under_way() -> None:
+    limiter = AdaptiveLimiter(SystemClock(), start_per_second=1000.0, max_in_flight=2)
+    limiter.acquire()
+    limiter.acquire()
+    assert not limiter._slots.acquire(blocking=False)
+    limiter.release()
+    limiter.acquire()

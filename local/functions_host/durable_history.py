@@ -121,13 +121,14 @@ def task_done(instance: Instance, event_id: int, result: Any, now: datetime) -> 
 
 
 def task_failed(instance: Instance, event_id: int, error: str, now: datetime) -> list[Task]:
-    """An activity raised. Returns the retry's timer, where attempts are left."""
+    """An activity raised. Returns the timer that follows, where it was called with retries."""
     task = _take(instance, event_id)
     if task is None:
         return []
     instance.inbox.append(_event(FAILED, now, TaskScheduledId=event_id, Reason=error, Details=error))
-    if task.attempt >= task.most_attempts:
+    if not task.retries:
         return []
+    # The SDK waits for one timer more than there are retries, as the Durable Task Framework does.
     fire_at = now + timedelta(milliseconds=task.retry_milliseconds)
     instance.history += [_event(TURN_STARTED, now), *instance.inbox]
     instance.inbox = []
@@ -137,12 +138,12 @@ def task_failed(instance: Instance, event_id: int, error: str, now: datetime) ->
 
 
 def timer_fired(instance: Instance, event_id: int, now: datetime) -> list[Task]:
-    """A timer's time came. Returns the next attempt, where it was a retry's timer."""
+    """A timer's time came. Returns the next attempt, where it was a retry's timer and attempts are left."""
     task = _take(instance, event_id)
     if task is None:
         return []
     instance.inbox.append(_event(TIMER_FIRED, now, TimerId=event_id, FireAt=task.fire_at))
-    if not task.retries:
+    if not task.retries or task.attempt >= task.most_attempts:
         return []
     instance.history += [_event(TURN_STARTED, now), *instance.inbox]
     instance.inbox = []
@@ -159,7 +160,7 @@ def raise_event(instance: Instance, name: str, data: str, now: datetime) -> None
 def _retry_of(task: Task, kind: str, fire_at: str) -> Task:
     attempt = task.attempt + (1 if kind == "activity" else 0)
     most, pause = task.most_attempts, task.retry_milliseconds
-    return Task(-1, kind, task.name, task.input, fire_at, attempt, most, pause, retries=kind == "timer")
+    return Task(-1, kind, task.name, task.input, fire_at, attempt, most, pause, retries=True)
 
 
 def _schedule(instance: Instance, task: Task, now: datetime) -> Task:
@@ -180,6 +181,7 @@ def _task(action: dict[str, Any]) -> Task | None:
     if kind in (CALL, CALL_WITH_RETRY):
         task = Task(-1, "activity", action["functionName"], action.get("input") or "null")
         if kind == CALL_WITH_RETRY:
+            task.retries = True
             task.most_attempts = int(action["retryOptions"]["maxNumberOfAttempts"])
             task.retry_milliseconds = int(action["retryOptions"]["firstRetryIntervalInMilliseconds"])
         return task

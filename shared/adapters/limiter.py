@@ -38,7 +38,9 @@ class AdaptiveRate:
 
     def grow(self, now: float) -> float:
         """Let time pass; returns the rate."""
-        elapsed, self._grown_at = now - self._grown_at, now
+        # Time without calls proves nothing about the ceiling.
+        elapsed = min(now - self._grown_at, max(1 / self.value, LONGEST_NAP_SECONDS))
+        self._grown_at = now
         if elapsed > 0:
             share = 2 ** (elapsed / DOUBLING_SECONDS) if self._searching else 1 + self._creep * elapsed
             self.value = min(self.value * share, self._ceiling)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.queue import QueueServiceClient
@@ -16,32 +19,31 @@ OPTIONS = {"notebooks": 300}
 pytestmark = pytest.mark.xdist_group("backup")
 
 
-@pytest.fixture(scope="module")
-def first_run(lab: Lab) -> dict[str, object]:
-    return lab.back_up()
+@dataclass
+class First:
+    """The first run, with the repository and the workspace as they were after it."""
+
+    run: dict[str, Any]
+    clone: Path
+    truth: dict[tuple[str, str], str]
 
 
-MOST_SOURCE_BYTES = 10_485_760
+@pytest.fixture(scope="module", autouse=True)
+def first(lab: Lab) -> First:
+    return First(lab.back_up(), lab.clone(), lab.source_truth())
 
 
-def _source_truth(lab: Lab) -> dict[tuple[str, str], str]:
-    """What has to come as SOURCE: all but the notebooks over the export limit."""
-    rows = [json.loads(line) for line in lab.control("truth").text.splitlines()]
-    return {(r["path"], r["language"]): r["sha256"] for r in rows if r["size"] <= MOST_SOURCE_BYTES}
+def test_a_first_run_brings_every_notebook_byte_for_byte(lab: Lab, first: First) -> None:
+    run = first.run
+    assert (run["status"], run["failures"], run["notebooks"]) == ("succeeded", [], 300)
+    assert len(first.truth) == 299
+    assert lab.cloned(first.clone) == first.truth
+    assert len(list(first.clone.rglob("*.ipynb"))) == 1
+    assert "dangling" not in git(first.clone, "fsck", "--full", "--strict")
+    assert f"Backup-Run: {run['run_id']}" in git(first.clone, "log", "-1", "--format=%B")
 
 
-def test_a_first_run_brings_every_notebook_byte_for_byte(lab: Lab, first_run: dict[str, object]) -> None:
-    assert (first_run["status"], first_run["failures"], first_run["notebooks"]) == ("succeeded", [], 300)
-    clone = lab.clone()
-    truth = lab.truth()
-    assert len(truth) == 300
-    assert lab.cloned(clone) == lab.source_truth()
-    assert len(list(clone.rglob("*.ipynb"))) == 1
-    assert "dangling" not in git(clone, "fsck", "--full", "--strict")
-    assert f"Backup-Run: {first_run['run_id']}" in git(clone, "log", "-1", "--format=%B")
-
-
-def test_a_run_without_changes_makes_no_commit_and_no_export(lab: Lab, first_run: dict[str, object]) -> None:
+def test_a_run_without_changes_makes_no_commit_and_no_export(lab: Lab) -> None:
     lab.control("reset_stats", {})
     run = lab.back_up()
     assert (run["status"], run["planned"], run["commit"]) == ("succeeded", 0, None)
@@ -50,7 +52,7 @@ def test_a_run_without_changes_makes_no_commit_and_no_export(lab: Lab, first_run
     assert calls["workspace/list"] == run["counts"]["folders"]
 
 
-def test_exactly_the_changes_are_committed(lab: Lab, first_run: dict[str, object]) -> None:
+def test_exactly_the_changes_are_committed(lab: Lab) -> None:
     paths = sorted(p for p, language in lab.truth() if language == "PYTHON" and "names that hurt" not in p)
     edited, renamed, moved, deleted, again, retyped = paths[3], paths[40], paths[60], paths[80], paths[100], paths[120]
     before = git(lab.clone(), "rev-parse", "HEAD")
@@ -91,9 +93,7 @@ def test_exactly_the_changes_are_committed(lab: Lab, first_run: dict[str, object
     assert len(followed) == 2
 
 
-def test_what_a_person_pushes_stays_and_their_edit_of_a_notebook_is_overruled(
-    lab: Lab, first_run: dict[str, object]
-) -> None:
+def test_what_a_person_pushes_stays_and_their_edit_of_a_notebook_is_overruled(lab: Lab) -> None:
     clone = lab.clone()
     file = next(p for p in sorted(clone.rglob("*.py")) if "client_" in str(p)).relative_to(clone).as_posix()
     lab.git_control("commit", {"files": {file: "overwritten", "team/README.md": "ours"}, "author": "grace"})
@@ -106,9 +106,7 @@ def test_what_a_person_pushes_stays_and_their_edit_of_a_notebook_is_overruled(
 
 
 @pytest.mark.parametrize("kind", ["moved", "lost_answer", "503"])
-def test_a_push_that_is_refused_or_loses_its_answer_is_done_again(
-    lab: Lab, first_run: dict[str, object], kind: str
-) -> None:
+def test_a_push_that_is_refused_or_loses_its_answer_is_done_again(lab: Lab, kind: str) -> None:
     lab.git_control("refuse", {"kind": kind, "times": 1})
     lab.control("random_edits", {"count": 3, "seed": len(kind)})
     run = lab.back_up()
@@ -118,7 +116,7 @@ def test_a_push_that_is_refused_or_loses_its_answer_is_done_again(
     assert git(clone, "log", "--format=%B").count(f"Backup-Run: {run['run_id']}") == 1
 
 
-def test_a_folder_that_cannot_be_listed_keeps_its_notebooks(lab: Lab, first_run: dict[str, object]) -> None:
+def test_a_folder_that_cannot_be_listed_keeps_its_notebooks(lab: Lab) -> None:
     folder = "/Clients/client_0001"
     lab.control("behaviour", {"denied": [folder]})
     run = lab.back_up()
@@ -128,7 +126,7 @@ def test_a_folder_that_cannot_be_listed_keeps_its_notebooks(lab: Lab, first_run:
     assert lab.cloned(lab.clone()) == lab.source_truth()
 
 
-def test_a_run_goes_on_after_the_host_was_killed(lab: Lab, first_run: dict[str, object]) -> None:
+def test_a_run_goes_on_after_the_host_was_killed(lab: Lab) -> None:
     lab.control("behaviour", {"latency_ms": 60})
     lab.control("random_edits", {"count": 40, "seed": 77})
     before = {r["run_id"] for r in lab.client.call("GET", "runs")["runs"]}

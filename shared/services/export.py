@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
@@ -92,35 +93,53 @@ class ExportService:
 
     def _export(self, batch: Batch, staging: _Staging, target: Path) -> None:
         items = {item.path: item for item in batch.items}
-        for folder in batch.folders:
-            for path in self._export_folder(folder, items, staging, target.with_suffix(".folder")):
+        # Each zip is at most the workspace's export limit, and a batch asks for few: they are fetched at once.
+        asked = [
+            (folder, zipped := target.with_suffix(f".{n}"), self._pool.submit(self._fetch_folder, folder.path, zipped))
+            for n, folder in enumerate(batch.folders)
+        ]
+        for folder, zipped, fetched in asked:
+            for path in self._take_folder(folder, items, staging, zipped, fetched):
                 del items[path]
         unavailable = self._export_singly(list(items.values()), staging)
         if unavailable and not staging.notebooks:
             raise unavailable
 
-    def _export_folder(
-        self, folder: FolderExport, items: dict[str, ExportItem], staging: _Staging, target: Path
+    def _fetch_folder(self, path: str, target: Path) -> bool:
+        """Whether the folder's zip lies at `target`; False where zips never come as they should, or it is too large."""
+        if self._unusable_zips >= MOST_UNUSABLE_ZIPS:
+            return False
+        try:
+            self._workspace.export_folder(path, target)
+        except TooLarge:
+            return False
+        return True
+
+    def _take_folder(
+        self,
+        folder: FolderExport,
+        items: dict[str, ExportItem],
+        staging: _Staging,
+        target: Path,
+        fetched: Future[bool],
     ) -> list[str]:
         """Paths that the folder's zip brought; none where it cannot be had or used."""
-        if self._unusable_zips >= MOST_UNUSABLE_ZIPS:
-            return []
+        taken: list[str] = []
         try:
-            self._workspace.export_folder(folder.path, target)
+            if not fetched.result():
+                return taken
             with zipfile.ZipFile(target) as archive:
                 wanted = {path: items[path].language for path in folder.paths}
-                members = match_members(folder.path, archive.namelist(), wanted)
-                for path, member in members.items():
+                for path, member in match_members(folder.path, archive.namelist(), wanted).items():
                     staging.add(items[path], archive.read(member), ExportFormat.SOURCE)
-        except TooLarge:
-            return []
-        except (WorkspaceError, zipfile.BadZipFile, EOFError):
+                    taken.append(path)
+        except (WorkspaceError, zipfile.BadZipFile, EOFError, zlib.error):
             self._unusable_zips += 1
-            return [n.item.path for n in staging.notebooks if n.item.path in folder.paths]
+            return taken
         finally:
             target.unlink(missing_ok=True)
-        self._unusable_zips = 0 if members else self._unusable_zips + 1
-        return list(members)
+        self._unusable_zips = 0 if taken else self._unusable_zips + 1
+        return taken
 
     def _export_singly(self, items: list[ExportItem], staging: _Staging) -> WorkspaceError | None:
         """Export in parallel, notebooks in the order they come; returns the last passing error, if any."""

@@ -33,13 +33,19 @@ def daily_backup(timer: func.TimerRequest) -> None:
 
 
 @blueprint.queue_trigger("message", PLAN_QUEUE, connection="AzureWebJobsStorage")
+@blueprint.queue_output("batches", EXPORT_QUEUE, connection="AzureWebJobsStorage")
 @blueprint.durable_client_input("client")
-async def plan_run(message: func.QueueMessage, client: df.DurableOrchestrationClient) -> None:
+async def plan_run(
+    message: func.QueueMessage, client: df.DurableOrchestrationClient, batches: func.Out[list[str]]
+) -> None:
     """List, compare and enqueue a run's batches; then see that its committer runs."""
     run_id = json.loads(message.get_body())["run_id"]
     # The worker runs coroutines on its one loop: what blocks goes to a thread.
-    if await asyncio.to_thread(services().plan.plan, run_id):
+    step = await asyncio.to_thread(services().plan.plan, run_id)
+    if step.done:
         await _ensure_committer(client)
+    if step.messages:
+        batches.set(list(step.messages))
 
 
 @blueprint.queue_trigger("message", EXPORT_QUEUE, connection="AzureWebJobsStorage")

@@ -15,7 +15,7 @@ from azure.storage.queue import QueueServiceClient
 from local.functions_host.app_loader import LoadedFunction, load_app, load_host_json
 from local.functions_host.durable_engine import DurableEngine, DurableStore
 from local.functions_host.http import HttpFront, Keys, client_binding
-from local.functions_host.queues import QueueListener, QueueOptions
+from local.functions_host.queues import QueueListener, QueueOptions, send_message
 from local.functions_host.timers import TimerListener
 from local.git_server import serve
 
@@ -33,7 +33,7 @@ def main(port: int, data: Path, app_dir: Path = Path()) -> None:
         f.name: TimerListener(f.name, f.trigger["schedule"], data / "timers", _runner(f, client))
         for f in _of(functions, "timerTrigger")
     }
-    listeners: list[QueueListener | TimerListener] = [*queues, *front.timers.values()]
+    listeners: list[QueueListener | TimerListener] = [*queues.values(), *front.timers.values()]
     engine.begin()
     for listener in listeners:
         listener.start()
@@ -62,13 +62,22 @@ def _engine(functions: list[LoadedFunction], settings: dict[str, Any], data: Pat
     )
 
 
-def _queues(functions: list[LoadedFunction], settings: dict[str, Any], client: str) -> list[QueueListener]:
+def _queues(functions: list[LoadedFunction], settings: dict[str, Any], client: str) -> dict[str, QueueListener]:
     options = QueueOptions.from_host_json(settings)
     service = QueueServiceClient.from_connection_string(os.environ["AzureWebJobsStorage"])
-    return [
-        QueueListener(f.trigger["queueName"], service, options, _runner(f, client))
-        for f in _of(functions, "queueTrigger")
-    ]
+    queues: dict[str, QueueListener] = {}
+
+    def send(queue: str, message: str) -> None:
+        if queue in queues:
+            queues[queue].send(message)
+        else:
+            send_message(service, queue, message, options)
+
+    for function in _of(functions, "queueTrigger"):
+        name = function.trigger["queueName"]
+        run = functools.partial(function.invoke, durable_client=client, send=send)
+        queues[name] = QueueListener(name, service, options, run)
+    return queues
 
 
 if __name__ == "__main__":

@@ -12,10 +12,13 @@ import re
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
+
+import azure.functions as func
+from azure.functions.queue import QueueMessageOutConverter
 
 TRIGGERS = ("timerTrigger", "queueTrigger", "httpTrigger", "orchestrationTrigger", "activityTrigger")
 _SETTING = re.compile(r"%([^%]+)%")
@@ -27,20 +30,55 @@ class UnsupportedApp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadedFunction:
-    """One function: its trigger's properties, and the name of its durable client argument, if any."""
+    """One function: its trigger's properties, its durable client argument, if any, its output queues by argument."""
 
     name: str
     trigger: dict[str, Any]
     call: Callable[..., Any]
     client_argument: str | None
+    output_queues: dict[str, str] = field(default_factory=dict)
 
-    def invoke(self, argument: Any, durable_client: str) -> Any:
-        """Run it with its trigger's value. Coroutines share one loop, as they do in the platform's worker."""
+    def invoke(self, argument: Any, durable_client: str, send: Callable[[str, str], None] | None = None) -> Any:
+        """Run it with its trigger's value, then `send` (queue, message) what it put out.
+
+        Coroutines share one loop, as they do in the platform's worker.
+        """
         arguments = {self.trigger["name"]: argument}
         if self.client_argument:
             arguments[self.client_argument] = durable_client
-        result = self.call(**arguments)
-        return asyncio.run_coroutine_threadsafe(result, _loop()).result() if inspect.iscoroutine(result) else result
+        outputs = {name: _Output() for name in self.output_queues}
+        result = self.call(**arguments, **outputs)
+        if inspect.iscoroutine(result):
+            result = asyncio.run_coroutine_threadsafe(result, _loop()).result()
+        for name, output in outputs.items():
+            for message in output.messages():
+                if send:
+                    send(self.output_queues[name], message)
+        return result
+
+
+class _Output(func.Out[Any]):
+    """What a function puts out to a queue, read as the vendor's converter encodes it for the host."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def set(self, val: Any) -> None:
+        self._value = val
+
+    def get(self) -> Any:
+        return self._value
+
+    def messages(self) -> list[str]:
+        """One message for a string, one for each element of a list."""
+        if self._value is None:
+            return []
+        datum = QueueMessageOutConverter.encode(self._value, expected_type=None)
+        if datum.type != "json":
+            return [datum.value if isinstance(datum.value, str) else datum.value.decode()]
+        parsed = json.loads(datum.value)
+        elements = parsed if isinstance(parsed, list) else [parsed]
+        return [e if isinstance(e, str) else json.dumps(e) for e in elements]
 
 
 @functools.lru_cache(maxsize=1)
@@ -70,7 +108,10 @@ def _loaded(function: Any) -> LoadedFunction:
     if len(triggers) != 1:
         raise UnsupportedApp(f"{name} has no trigger that this host runs: {[b['type'] for b in bindings]}")
     clients = [b["name"] for b in bindings if b["type"] == "durableClient"]
-    return LoadedFunction(name, triggers[0], function.get_user_function(), clients[0] if clients else None)
+    outputs = {b["name"]: b["queueName"] for b in bindings if b["type"] == "queue"}
+    if outputs and triggers[0]["type"] != "queueTrigger":
+        raise UnsupportedApp(f"{name} has an output queue: this host serves those of queue triggers only")
+    return LoadedFunction(name, triggers[0], function.get_user_function(), clients[0] if clients else None, outputs)
 
 
 def _plain(value: Any) -> Any:

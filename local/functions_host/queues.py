@@ -60,12 +60,20 @@ class QueueListener:
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix=f"queue-{name}")
         self._running = 0
         self._changed = threading.Condition()
+        self._notified = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name=f"poll-{name}", daemon=True)
 
     def start(self) -> None:
         """Begin to poll."""
         self._thread.start()
+
+    def send(self, text: str) -> None:
+        """Put a message on the queue for a function's output, and look at the queue at once, as the platform does."""
+        send_message(self._service, self._name, text, self._options)
+        with self._changed:
+            self._notified = True
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """Take no more messages and wait for those under way."""
@@ -89,7 +97,12 @@ class QueueListener:
                 found = 0
             pause = SHORTEST_POLL_SECONDS if found else min(pause * 1.5, self._options.max_polling_seconds)
             if not found:
-                self._stop.wait(pause)
+                self._wait(pause)
+
+    def _wait(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stop.is_set() or self._notified, timeout=seconds)
+            self._notified = False
 
     def _take(self) -> int:
         messages = list(
@@ -149,6 +162,12 @@ class QueueListener:
         _log.error("a message of %s goes to its poison queue", self._name)
         _made(self._service, f"{self._name}-poison").send_message(message.content)
         self._queue.delete_message(message)
+
+
+def send_message(service: QueueServiceClient, queue: str, text: str, options: QueueOptions) -> None:
+    """Put a message on a queue, made where it is missing, in the encoding that the options name."""
+    content = base64.b64encode(text.encode()).decode() if options.base64 else text
+    _made(service, queue).send_message(content)
 
 
 def _made(service: QueueServiceClient, name: str) -> QueueClient:

@@ -12,15 +12,18 @@ from collections import deque
 
 from shared.clock import Clock
 
-DOUBLING_SECONDS = 0.15
+START_PER_SECOND = 60.0
+DOUBLING_SECONDS = 0.1
 SETTLED_SHARE = 0.985
-SURPRISED_SHARE = 0.75
+SURPRISED_SHARE = 0.5
 UNSURE_CREEP_PER_SECOND = 0.08
 SETTLED_CREEP_PER_SECOND = 0.0008
-ECHO_SECONDS = 0.12
+ECHO_SECONDS = 0.06
 """Refusals this soon after one belong to calls that were under way with it."""
 SHORTEST_MEASURE_SECONDS = 0.8
 LONGEST_MEASURE_SECONDS = 20.0
+QUIET_SECONDS = 25.0
+"""So long without a refusal at a settled rate means that the ceiling rose, or was taken for too low."""
 LOWEST_RATE = 0.5
 LONGEST_NAP_SECONDS = 0.02
 
@@ -42,9 +45,14 @@ class AdaptiveRate:
         elapsed = min(now - self._grown_at, max(1 / self.value, LONGEST_NAP_SECONDS))
         self._grown_at = now
         if elapsed > 0:
-            share = 2 ** (elapsed / DOUBLING_SECONDS) if self._searching else 1 + self._creep * elapsed
-            self.value = min(self.value * share, self._ceiling)
+            self.value = min(self.value * self._growth(elapsed, now), self._ceiling)
         return self.value
+
+    def _growth(self, elapsed: float, now: float) -> float:
+        if self._searching:
+            return float(2 ** (elapsed / DOUBLING_SECONDS))
+        quiet = now - self._echo_until > QUIET_SECONDS
+        return 1 + (UNSURE_CREEP_PER_SECOND if quiet else self._creep) * elapsed
 
     def accepted(self, now: float) -> None:
         """A call was let through."""
@@ -58,18 +66,21 @@ class AdaptiveRate:
         if now < self._echo_until:
             return
         self._echo_until = now + ECHO_SECONDS
-        since = now - self._anchor if self._anchor is not None else None
-        if self._anchor is None or since is None or since > LONGEST_MEASURE_SECONDS:
+        if self._anchor is None or now - self._anchor > LONGEST_MEASURE_SECONDS:
             self._cut(SURPRISED_SHARE if self._searching else SETTLED_SHARE, now)
-        elif since >= SHORTEST_MEASURE_SECONDS:
-            measured = sum(at > self._anchor for at in self._accepted) / since
-            self.value = min(self.value, measured)
+        elif now - self._anchor >= SHORTEST_MEASURE_SECONDS:
+            self.value = min(self.value, self._measured(self._anchor, now, 0))
             self._creep = SETTLED_CREEP_PER_SECOND
             self._cut(SETTLED_SHARE, now)
         else:
-            self.value *= SURPRISED_SHARE if self._creep != SETTLED_CREEP_PER_SECOND else SETTLED_SHARE
+            # Too short a time to tell the ceiling well: one call more or less is much of it.
+            self.value = min(self.value, self._measured(self._anchor, now, 1))
         self._searching = False
         self.value = max(self.value, LOWEST_RATE)
+
+    def _measured(self, since: float, now: float, error: int) -> float:
+        """Calls a second accepted; `error` is added to their count."""
+        return (sum(at > since for at in self._accepted) + error) / (now - since)
 
     def _cut(self, share: float, now: float) -> None:
         self.value *= share
@@ -80,7 +91,12 @@ class AdaptiveLimiter:
     """Hands out permits for calls; `refused` and `accepted` tell it what became of them. Thread-safe."""
 
     def __init__(
-        self, clock: Clock, *, start_per_second: float = 30.0, max_per_second: float = 2000.0, max_in_flight: int = 48
+        self,
+        clock: Clock,
+        *,
+        start_per_second: float = START_PER_SECOND,
+        max_per_second: float = 2000.0,
+        max_in_flight: int = 48,
     ) -> None:
         self._clock = clock
         self._slots = threading.BoundedSemaphore(max_in_flight)

@@ -65,10 +65,9 @@ class GitRepository:
         repo = self._open()
         ref = _PRIVATE + uuid.uuid4().hex
         self._import(repo, _stream(ref, parent, deletes, writes, message, author, committer))
-        commit = self._text(repo, "read the commit", "rev-parse", ref)
-        if parent and self._tree_id(repo, commit) == self._tree_id(repo, parent):
-            return None
-        return commit
+        asked = [ref, f"{ref}^{{tree}}", *([f"{parent}^{{tree}}"] if parent else [])]
+        commit, *trees = self._text(repo, "read the commit", "rev-parse", *asked).split()
+        return None if len(set(trees)) < len(trees) else commit
 
     def push(self, commit: str, expected: str | None) -> None:
         """See `Repository.push`."""
@@ -106,8 +105,10 @@ class GitRepository:
         stamp = "\n".join(f"{k}={v}" for k, v in wanted.items())
         marker = self._mirror / "backup-config"
         if not marker.exists() or marker.read_text() != stamp:
-            for name, value in wanted.items():
-                self._run(repo, "configure the mirror", "config", name, value)
+            with repo.config_writer() as writer:
+                for name, value in wanted.items():
+                    section, _, option = name.rpartition(".")
+                    writer.set_value(_section(section), option, value)
             marker.write_text(stamp)
         return repo
 
@@ -121,9 +122,6 @@ class GitRepository:
         except GitCommandError:
             return False
         return True
-
-    def _tree_id(self, repo: git.Repo, commit: str) -> str:
-        return self._text(repo, "read a tree", "rev-parse", f"{commit}^{{tree}}")
 
     def _drop_private(self, repo: git.Repo) -> None:
         refs = self._text(repo, "list refs", "for-each-ref", "--format=%(refname)", _PRIVATE)
@@ -172,9 +170,22 @@ class GitRepository:
                 raise RepositoryError(action="import a commit", detail=errors.decode("utf-8", "replace")[-500:])
 
 
+def _section(name: str) -> str:
+    """A configuration section as its file writes it: `remote.origin` is `remote "origin"`."""
+    section, _, subsection = name.partition(".")
+    return f'{section} "{subsection}"' if subsection else section
+
+
 @contextmanager
 def _fast_import(repo: git.Repo) -> Iterator[tuple[Any, IO[bytes]]]:
-    command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "fast-import", "--done", "--quiet", "--date-format=raw"]
+    command = [
+        git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git",
+        "fast-import",
+        "--done",
+        "--quiet",
+        "--date-format=raw",
+        "--depth=0",
+    ]
     process: Any = repo.git.execute(command, istream=-1, as_process=True)
     try:
         yield process, process.proc.stdin

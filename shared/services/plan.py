@@ -1,13 +1,18 @@
 """Planning: list the tree, compare with the last manifest, write batches, enqueue them.
 
 Order of writing: listing segments, batch blobs and deletions, the plan's summary, batch rows, messages.
-The summary decides the plan: a step that is run again after it only completes rows and messages.
+The summary decides the plan: a step that is run again after it only completes rows and messages. The
+messages leave with the function's answer, by its output binding: a host that sends a message for a queue
+it listens to takes it at once, where one sent by a client waits for the next poll.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from shared.clock import Clock
 from shared.domain.batches import Batch, ChangeKind, Failure
@@ -19,7 +24,15 @@ from shared.domain.runs import BatchStatus, Phase, RunStatus
 from shared.protocols import BlobStore, Queue, Repository, Row, Tables
 from shared.services.listing import TreeLister
 from shared.services.manifests import ManifestStore
-from shared.services.runs import BATCHES, EXPORT_QUEUE, PLAN_QUEUE, RunStore
+from shared.services.runs import BATCHES, PLAN_QUEUE, RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """What a planning step came to: whether the batches stand, and the messages for the export queue."""
+
+    done: bool
+    messages: tuple[str, ...] = ()
 
 
 class PlanService:
@@ -44,23 +57,26 @@ class PlanService:
         self._tables, self._blobs, self._queue, self._clock = tables, blobs, queue, clock
         self._root, self._guard_share, self._budget = root, guard_share, budget_seconds
 
-    def plan(self, run_id: str) -> bool:
-        """Plan a run; True where its batches stand, False where planning goes on in a later message.
+    def plan(self, run_id: str) -> PlanStep:
+        """Plan a run; not done where planning goes on in a later message.
 
-        Nothing happens for a run that is past planning or over. Raises what the adapters raise: the
-        message is delivered again and planning resumes.
+        Nothing happens for a run that is over. One that is past planning gets messages for the batches that
+        still wait for one: those of the step before may be lost. Raises what the adapters raise: the message
+        is delivered again and planning resumes.
         """
         row = self._runs.get(run_id)
-        if RunStatus(str(row["status"])).final or row["phase"] not in (Phase.QUEUED, Phase.PLANNING):
-            return True
+        if RunStatus(str(row["status"])).final:
+            return PlanStep(True)
+        if row["phase"] not in (Phase.QUEUED, Phase.PLANNING):
+            return PlanStep(True, self._messages(run_id, self._waiting(self._runs.batch_rows(run_id))))
         self._runs.update(run_id, phase=Phase.PLANNING.value)
         summary = self._stored_summary(run_id) or self._make_plan(run_id)
         if summary is None:
             self._queue.send(PLAN_QUEUE, json.dumps({"run_id": run_id}))
-            return False
-        self._enqueue(run_id, summary["batches"])
+            return PlanStep(False)
+        waiting = self._enter_batches(run_id, summary["batches"])
         self._runs.update(run_id, phase=Phase.EXPORTING.value, **summary["counts"])
-        return True
+        return PlanStep(True, self._messages(run_id, waiting))
 
     def _stored_summary(self, run_id: str) -> dict[str, dict[str, int]] | None:
         try:
@@ -70,12 +86,12 @@ class PlanService:
         return stored
 
     def _make_plan(self, run_id: str) -> dict[str, dict[str, int]] | None:
-        listing = self._lister.list_tree(run_id, self._root, self._budget)
-        if listing is None:
-            return None
-        checkpoint = self._manifests.load()
-        manifest: Manifest = checkpoint.manifest if checkpoint else {}
-        drifted = self._drifted(checkpoint.commit if checkpoint else None, manifest)
+        with ThreadPoolExecutor(1, thread_name_prefix="plan") as beside:
+            known = beside.submit(self._known)
+            listing = self._lister.list_tree(run_id, self._root, self._budget)
+            if listing is None:
+                return None
+            manifest, drifted = known.result()
         plan = compare(listing, manifest, drifted=drifted, guard_share=self._guard_share)
         batches = self._write_batches(run_id, plan, listing)
         self._write_deletes(run_id, plan)
@@ -83,6 +99,12 @@ class PlanService:
         summary = {"batches": batches, "counts": _counts(plan, listing, len(batches))}
         self._blobs.put(f"plans/{run_id}/plan.json", json.dumps(summary).encode())
         return summary
+
+    def _known(self) -> tuple[Manifest, frozenset[str]]:
+        """The last manifest, and those of its files that the branch no longer holds so."""
+        checkpoint = self._manifests.load()
+        manifest: Manifest = checkpoint.manifest if checkpoint else {}
+        return manifest, self._drifted(checkpoint.commit if checkpoint else None, manifest)
 
     def _drifted(self, commit: str | None, manifest: Manifest) -> frozenset[str]:
         """Files that the branch no longer holds as the manifest says, because somebody else pushed."""
@@ -105,7 +127,8 @@ class PlanService:
         held = [entry.path for entry in plan.held_deletes]
         self._blobs.put(f"plans/{run_id}/held.json", json.dumps(held).encode())
 
-    def _enqueue(self, run_id: str, batches: dict[str, int]) -> None:
+    def _enter_batches(self, run_id: str, batches: dict[str, int]) -> list[str]:
+        """Write the rows that are missing; returns the batches that wait for their export."""
         known = self._runs.batch_rows(run_id)
         fresh: dict[str, Row] = {
             batch_id: {"status": BatchStatus.QUEUED.value, "planned": count}
@@ -113,9 +136,15 @@ class PlanService:
             if batch_id not in known
         }
         self._tables.upsert_many(BATCHES, run_id, fresh)
-        for batch_id in batches:
-            if known.get(batch_id, {}).get("status", BatchStatus.QUEUED) == BatchStatus.QUEUED:
-                self._queue.send(EXPORT_QUEUE, json.dumps({"run_id": run_id, "batch_id": batch_id}))
+        return self._waiting({**known, **fresh})
+
+    @staticmethod
+    def _waiting(rows: dict[str, Row]) -> list[str]:
+        return sorted(batch_id for batch_id, row in rows.items() if row["status"] == BatchStatus.QUEUED)
+
+    @staticmethod
+    def _messages(run_id: str, batch_ids: Iterable[str]) -> tuple[str, ...]:
+        return tuple(json.dumps({"run_id": run_id, "batch_id": batch_id}) for batch_id in batch_ids)
 
 
 def batch_blob(batch: Batch) -> str:

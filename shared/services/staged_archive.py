@@ -14,7 +14,6 @@ from shared.errors import BackupError
 
 INDEX = "index.json"
 CHUNK_BYTES = 2**20
-COMPRESSION_LEVEL = 1
 _OLDEST_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -28,7 +27,7 @@ class StagedArchiveWriter:
     """Writes a staged archive to a file; memory holds one notebook at a time."""
 
     def __init__(self, target: Path) -> None:
-        self._zip = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL)
+        self._zip = zipfile.ZipFile(target, "w")
         self._count = 0
 
     def add(self, data: bytes) -> str:
@@ -52,9 +51,8 @@ class StagedArchiveWriter:
         self._zip.close()
 
     def _write(self, name: str, data: bytes) -> None:
-        info = zipfile.ZipInfo(name, _OLDEST_DATE)
-        info.compress_type = zipfile.ZIP_DEFLATED
-        self._zip.writestr(info, data, compresslevel=COMPRESSION_LEVEL)
+        # Stored, not deflated: a staged archive lives for days, and the processor is what an export lacks.
+        self._zip.writestr(zipfile.ZipInfo(name, _OLDEST_DATE), data)
 
 
 class StagedArchive:

@@ -106,6 +106,14 @@ def test_a_timer_runs_on_demand_with_the_master_key_only(host: Host) -> None:
     assert host.call("POST", "admin/functions/none", headers={"x-functions-key": master}).status_code == 404
 
 
+def test_an_output_binding_sends_each_element_of_a_list_as_one_message(host: Host) -> None:
+    host.send("fan", "piece")
+    _until(lambda: sorted(host.notes("work")) == ["piece 1 1", "piece 2 1"])
+    with QueueServiceClient.from_connection_string(host.storage) as service:
+        content = service.get_queue_client("nobody-listens").receive_message().content
+    assert base64.b64decode(content) == b"piece"
+
+
 def test_messages_are_delivered_and_a_bad_one_ends_in_the_poison_queue(host: Host) -> None:
     for text in ("one", "bad", "two"):
         host.send("work", text)

@@ -6,13 +6,13 @@ import heapq
 
 import pytest
 
-from shared.adapters.limiter import AdaptiveLimiter, AdaptiveRate
+from shared.adapters.limiter import START_PER_SECOND, AdaptiveLimiter, AdaptiveRate
 from shared.clock import SystemClock
 
 
 def _serve(ceiling: float, calls: int, latency: float, burst: float) -> tuple[float, float]:
     """Calls through a leaking bucket; returns (share of the ceiling used, share of calls refused)."""
-    rate = AdaptiveRate(30.0, 2000.0, 0.0)
+    rate = AdaptiveRate(START_PER_SECOND, 2000.0, 0.0)
     answers: list[tuple[float, bool]] = []
     now = free_at = 0.0
     done = sent = refused = 0
@@ -48,19 +48,32 @@ def test_slow_answers_cost_some_refusals_at_the_start_and_little_of_the_ceiling(
 
 
 def test_without_refusals_the_rate_reaches_its_upper_bound_within_two_seconds() -> None:
-    rate, now = AdaptiveRate(30.0, 2000.0, 0.0), 0.0
+    rate, now = AdaptiveRate(START_PER_SECOND, 2000.0, 0.0), 0.0
     while rate.grow(now) < 2000.0:
         now += 1 / rate.value
     assert 0.5 < now < 2.0
 
 
 def test_time_without_calls_does_not_raise_the_rate() -> None:
-    rate = AdaptiveRate(30.0, 2000.0, 0.0)
-    assert rate.grow(3600.0) < 40.0
+    rate = AdaptiveRate(START_PER_SECOND, 2000.0, 0.0)
+    assert rate.grow(3600.0) < 1.2 * START_PER_SECOND
+
+
+def test_a_rate_that_settled_too_low_rises_again() -> None:
+    rate = AdaptiveRate(START_PER_SECOND, 2000.0, 0.0)
+    rate.refused(1.0)
+    for tick in range(1, 20):
+        rate.accepted(1.0 + tick / 10)
+    rate.refused(3.0)
+    settled, now = rate.grow(3.0), 3.0
+    while now < 60.0:
+        now += 1 / rate.grow(now)
+    assert settled < 10.0
+    assert rate.grow(now) > 5 * settled
 
 
 def test_the_rate_follows_a_ceiling_that_falls() -> None:
-    rate = AdaptiveRate(30.0, 100.0, 0.0)
+    rate = AdaptiveRate(START_PER_SECOND, 100.0, 0.0)
     rate.grow(5.0)
     for tick in range(50):
         rate.refused(5.0 + tick)

@@ -35,6 +35,15 @@ def work(message: func.QueueMessage) -> None:
         raise ValueError("bad")
 
 
+@app.queue_trigger("message", "fan", connection="AzureWebJobsStorage")
+@app.queue_output("pieces", "work", connection="AzureWebJobsStorage")
+@app.queue_output("sink", "nobody-listens", connection="AzureWebJobsStorage")
+async def fan(message: func.QueueMessage, pieces: func.Out[list[str]], sink: func.Out[str]) -> None:
+    text = message.get_body().decode()
+    pieces.set([f"{text} 1", f"{text} 2"])
+    sink.set(text)
+
+
 @app.queue_trigger("message", "work-poison", connection="AzureWebJobsStorage")
 def work_poison(message: func.QueueMessage) -> None:
     _note("poison", message.get_body().decode())

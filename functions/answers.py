@@ -20,7 +20,7 @@ _log = logging.getLogger("backup.http")
 
 def answer(body: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """A JSON answer."""
-    text = json.dumps(body, ensure_ascii=False)
+    text = json.dumps(body)
     return func.HttpResponse(text, status_code=status, headers=dict(headers or {}), mimetype="application/json")
 
 

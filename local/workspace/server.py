@@ -69,7 +69,9 @@ class WorkspaceServer:
     async def _dispatch(self, request: web.BaseRequest, endpoint: str) -> web.StreamResponse:
         read, write = self._reads.get(endpoint), self._writes.get(endpoint)
         if request.method == "GET" and read:
-            values: dict[str, Any] = dict(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True))
+            values: dict[str, Any] = dict(
+                parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogatepass")
+            )
         elif request.method == "POST" and write:
             values = json.loads(await request.read())
         else:

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from shared.domain.names import BadFileName, parse_file
 from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
 from shared.domain.siblings import assign_files, folded
-from tests.unit.hostile_names import HOSTILE_NAMES
+from tests.names import HOSTILE_NAMES, check_portable
 
 ROOT = "/Clients"
-DEVICES = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
 
 
 def _notebook(path: str, object_id: int, language: Language = Language.PYTHON) -> WorkspaceObject:
@@ -23,17 +22,6 @@ def _notebook(path: str, object_id: int, language: Language = Language.PYTHON) -
 
 def _folder(path: str, object_id: int) -> WorkspaceObject:
     return WorkspaceObject(path, ObjectType.DIRECTORY, object_id)
-
-
-def _check_portable(file: str) -> None:
-    for component in file.split("/"):
-        assert component not in ("", ".", "..")
-        assert len(component.encode("utf-8")) <= 255
-        assert not re.search(r'[\x00-\x1f\x7f:*?"<>|\\]', component)
-        assert component[-1] not in ". "
-        assert not DEVICES.match(component)
-        assert not component.casefold().startswith(".git")
-        assert not re.match(r"^gi\w*~\d", component, re.IGNORECASE)
 
 
 def _check_mapping(children: tuple[WorkspaceObject, ...]) -> None:
@@ -46,7 +34,7 @@ def _check_mapping(children: tuple[WorkspaceObject, ...]) -> None:
             (files[child.path].source, ExportFormat.SOURCE),
             (files[child.path].jupyter, ExportFormat.JUPYTER),
         ):
-            _check_portable(file)
+            check_portable(file)
             parsed = parse_file(file)
             assert (parsed.parts, parsed.language, parsed.format) == (
                 (child.path[len(ROOT) + 1 :],),

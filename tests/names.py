@@ -1,7 +1,8 @@
-"""Names that hurt: each must come back byte for byte under a file of its own."""
+"""Names that hurt, and what a file must be for every platform to check it out."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 HOSTILE_NAMES = (
@@ -72,3 +73,17 @@ HOSTILE_NAMES = (
     "%" * 150,
     "a" * 199 + ".",
 )
+
+DEVICES = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
+
+
+def check_portable(file: str) -> None:
+    """Linux, Windows and macOS can hold the file, and Git takes none of its components for its own."""
+    for component in file.split("/"):
+        assert component not in ("", ".", "..")
+        assert len(component.encode("utf-8")) <= 255
+        assert not re.search(r'[\x00-\x1f\x7f:*?"<>|\\]', component)
+        assert component[-1] not in ". "
+        assert not DEVICES.match(component)
+        assert not component.casefold().startswith(".git")
+        assert not re.match(r"^gi\w*~\d", component, re.IGNORECASE)

@@ -53,7 +53,7 @@ def main(
         generate(model, str(values["root"]), *fill, plain=bool(values["plain"]))
     stored.write_text(json.dumps(values))
     model.replay()
-    server = WorkspaceServer(model, token, control_token, USER, str(values["root"]))
+    server = WorkspaceServer(model, token, control_token, USER, str(values["root"]), data)
     server.behaviour.update({"latency_ms": latency_ms, "ceiling": ceiling})
     asyncio.run(_serve(server, port))
 

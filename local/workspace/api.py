@@ -15,6 +15,7 @@ from local.workspace.model import ApiError, Node, WorkspaceModel
 
 MOST_SOURCE_BYTES = 10_485_760
 MOST_JUPYTER_BYTES = 104_857_600
+CHUNK_ROWS = 1_000
 
 
 class WorkspaceApi:
@@ -22,7 +23,7 @@ class WorkspaceApi:
 
     def __init__(self, model: WorkspaceModel, behaviour: Behaviour, user: str) -> None:
         self._model, self._behaviour, self._user = model, behaviour, user
-        self._store: dict[str, dict[str, Any]] = {}
+        self._results: dict[str, list[list[Any]]] = {}
 
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
         """GET workspace/list."""
@@ -101,12 +102,29 @@ class WorkspaceApi:
             for e in self._model.audit
             if low <= e["event_time"] < high
         ]
+        statement = f"statement-{len(self._results) + 1}"
+        self._results[statement] = rows
+        chunks = max(1, -(-len(rows) // CHUNK_ROWS))
+        schema = {"columns": [{"name": c, "position": i} for i, c in enumerate(columns)]}
         return {
-            "statement_id": f"statement-{len(rows)}",
+            "statement_id": statement,
             "status": {"state": "SUCCEEDED"},
-            "manifest": {"schema": {"columns": [{"name": c, "position": i} for i, c in enumerate(columns)]}},
-            "result": {"data_array": rows, "row_count": len(rows)},
+            "manifest": {"schema": schema, "total_row_count": len(rows), "total_chunk_count": chunks},
+            "result": self.chunk(statement, 0),
         }
+
+    def chunk(self, statement: str, index: int) -> dict[str, Any]:
+        """GET sql/statements/{id}/result/chunks/{index}: up to `CHUNK_ROWS` rows, and where it goes on."""
+        rows = self._results.get(statement)
+        if rows is None:
+            raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"The statement {statement} was not found.")
+        start = index * CHUNK_ROWS
+        part = rows[start : start + CHUNK_ROWS]
+        answer = {"chunk_index": index, "row_offset": start, "row_count": len(part), "data_array": part}
+        if start + CHUNK_ROWS < len(rows):
+            link = f"/api/2.0/sql/statements/{statement}/result/chunks/{index + 1}"
+            answer |= {"next_chunk_index": index + 1, "next_chunk_internal_link": link}
+        return answer
 
     def _zip(self, folder: Node) -> bytes:
         """A folder's notebooks as a zip, names with or without the folder's own in front."""

@@ -44,7 +44,7 @@ class Node:
         self.revision = 0
         self.content: bytes | None = None
         self.oversize = False
-        self.children: dict[str, Node] | None = {} if kind == "DIRECTORY" else None
+        self.children: dict[str, Node] | None = {} if kind in ("DIRECTORY", "REPO") else None
 
     @property
     def path(self) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 import random
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,19 +17,23 @@ from aiohttp import BasicAuth, web
 
 from local.workspace.api import WorkspaceApi
 from local.workspace.behaviour import Behaviour, Ceiling, Stats
+from local.workspace.git_folders import GitFolders
 from local.workspace.model import ApiError, WorkspaceModel
 
 type Answer = bytes | dict[str, Any]
 _PREFIX = "/api/2.0/"
+_CHUNK = re.compile(r"sql/statements/([^/]+)/result/chunks/(\d+)")
 
 
 class WorkspaceServer:
     """Serves one model; `handle` is aiohttp's low-level request handler."""
 
-    def __init__(self, model: WorkspaceModel, token: str, control_token: str, user: str, root: str) -> None:
+    def __init__(self, model: WorkspaceModel, token: str, control_token: str, user: str, root: str, data: Path) -> None:
         self._model, self._token, self._control_token, self._root = model, token, control_token, root
         self.behaviour, self.stats, self._ceiling = Behaviour(), Stats(), Ceiling()
-        api = WorkspaceApi(model, self.behaviour, user)
+        api = self._api = WorkspaceApi(model, self.behaviour, user)
+        folders = GitFolders(model, user, data / "git-folders.json")
+        self._resources = {"repos": folders.repos, "git-credentials": folders.credentials}
         self._reads: dict[str, Callable[[dict[str, str]], Answer]] = {
             "workspace/list": api.list,
             "workspace/get-status": api.get_status,
@@ -67,15 +74,12 @@ class WorkspaceServer:
             self.stats.in_flight -= 1
 
     async def _dispatch(self, request: web.BaseRequest, endpoint: str) -> web.StreamResponse:
-        read, write = self._reads.get(endpoint), self._writes.get(endpoint)
-        if request.method == "GET" and read:
-            values: dict[str, Any] = dict(
-                parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="surrogatepass")
-            )
-        elif request.method == "POST" and write:
-            values = json.loads(await request.read())
+        perform = self._performer(request.method, endpoint)
+        if request.method in ("GET", "DELETE"):
+            query = request.rel_url.raw_query_string
+            values: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True, errors="surrogatepass"))
         else:
-            raise ApiError(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path}'")
+            values = json.loads(await request.read())
         path = str(values.get("path", ""))
         if self.behaviour.denied and self.behaviour.denies(path):
             raise ApiError(403, "PERMISSION_DENIED", f"No permission to read {path}")
@@ -84,10 +88,24 @@ class WorkspaceServer:
             self.stats.faults[fault] += 1
             if fault != "cut_body":
                 return self._faulty(request, fault)
-        answer = read(values) if read else write(values) if write else {}
+        answer = perform(values)
         if fault:
             return await _cut(request, answer)
         return _respond(answer)
+
+    def _performer(self, method: str, endpoint: str) -> Callable[[dict[str, Any]], Answer]:
+        """What performs a call, given its values. Raises `ApiError` 404 where there is none."""
+        table = self._reads if method == "GET" else self._writes if method == "POST" else {}
+        if endpoint in table:
+            return table[endpoint]
+        resource, _, number = endpoint.partition("/")
+        known = ("GET", "PATCH", "DELETE") if number else ("GET", "POST")
+        if resource in self._resources and method in known and (number.isdecimal() or not number):
+            return functools.partial(self._resources[resource], method, int(number) if number else None)
+        chunk = _CHUNK.fullmatch(endpoint)
+        if chunk and method == "GET":
+            return lambda _: self._api.chunk(chunk[1], int(chunk[2]))
+        raise ApiError(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} /api/2.0/{endpoint}'")
 
     def _faulty(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:
         if kind == "429":

@@ -16,6 +16,7 @@ import pytest
 import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound as SdkNotFound
+from databricks.sdk.errors import ResourceAlreadyExists as SdkAlreadyExists
 from databricks.sdk.service.workspace import ExportFormat as SdkFormat
 from databricks.sdk.service.workspace import ImportFormat
 from databricks.sdk.service.workspace import Language as SdkLanguage
@@ -178,3 +179,37 @@ def test_edits_by_people_are_rows_of_the_audit_table(workspace: Served) -> None:
     row = dict(zip(names, answer["result"]["data_array"][-1], strict=True))
     assert (row["user_email"], row["action_name"]) == ("ada@example.com", "modifyNotebook")
     assert json.loads(row["request_params"])["path"] == path
+
+
+def test_the_vendors_sdk_manages_git_folders_and_credentials(workspace: Served) -> None:
+    client = WorkspaceClient(host=workspace.url, token=TOKEN)
+    credential = client.git_credentials.create(
+        "azureDevOpsServices", git_username="ada", personal_access_token="secret"
+    )
+    assert [c.git_username for c in client.git_credentials.list()] == ["ada"]
+    client.workspace.mkdirs("/Clients/git")
+    url, path = "https://dev.azure.com/o/p/_git/r", "/Clients/git/acme"
+    repo = client.repos.create(url, "azureDevOpsServices", path=path)
+    assert [str(o.object_type) for o in client.workspace.list("/Clients/git")] == ["ObjectType.REPO"]
+    with pytest.raises(SdkAlreadyExists):
+        client.repos.create(url, "azureDevOpsServices", path=path)
+    assert repo.id and credential.credential_id
+    client.repos.update(repo.id, branch="acme")
+    assert [(r.path, r.branch) for r in client.repos.list(path_prefix="/Clients")] == [(path, "acme")]
+    client.repos.delete(repo.id)
+    client.git_credentials.delete(credential.credential_id)
+    assert not list(client.repos.list()) and not list(client.git_credentials.list())
+    assert not list(client.workspace.list("/Clients/git"))
+
+
+def test_audit_rows_come_in_chunks_to_the_vendors_sdk(workspace: Served) -> None:
+    edits = [{"action": "edit", "path": path} for path in list(_truth(workspace))[:60]] * 40
+    workspace.control("edits", {"user": "grace@example.com", "actions": edits})
+    statements = WorkspaceClient(host=workspace.url, token=TOKEN).statement_execution
+    answer = statements.execute_statement("SELECT * FROM system.access.audit", "warehouse")
+    chunk, rows = answer.result, []
+    while chunk:
+        rows += chunk.data_array or []
+        more = chunk.next_chunk_index
+        chunk = statements.get_statement_result_chunk_n(str(answer.statement_id), more) if more else None
+    assert len(rows) == len(edits) == len({row[5] for row in rows}) > 2000

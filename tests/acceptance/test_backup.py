@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from local.app import wait_for_new_run
 from local.lab import Lab, git
 from shared.cli import follow
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 OPTIONS = {"notebooks": 300}
 pytestmark = pytest.mark.xdist_group("backup")
 
@@ -140,6 +144,57 @@ def test_a_run_goes_on_after_the_host_was_killed(lab: Lab) -> None:
     run = follow(lab.client, run_id, show=False)
     assert run["status"] == "succeeded"
     assert lab.cloned(lab.clone()) == lab.source_truth()
+
+
+def _command(lab: Lab, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and messages of `./backup`, run beside the system."""
+    environment = {**os.environ, "BACKUP_DATA": str(lab.system.options.data), "COLUMNS": "160"}
+    command = [sys.executable, "-m", "shared.cli", *arguments]
+    result = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    return result.returncode, result.stdout, result.stderr
+
+
+def test_the_command_line_backs_up_shows_runs_and_checks_every_system(lab: Lab) -> None:
+    lab.edit({"action": "mkdir", "path": "/Clients/shown"})
+    lab.edit({"action": "create", "path": "/Clients/shown/by command", "language": "SQL"})
+    code, output, _ = _command(lab, "sync", "--json")
+    run = json.loads(output)
+    assert (code, run["status"], run["counts"]["created"]) == (0, "succeeded", 1)
+    code, output, _ = _command(lab, "runs", "--json", "--limit", "1")
+    assert (code, [r["run_id"] for r in json.loads(output)["runs"]]) == (0, [run["run_id"]])
+    code, output, _ = _command(lab, "status")
+    assert (code, run["run_id"] in output, "succeeded" in output) == (0, True, True)
+    code, output, _ = _command(lab, "doctor", "--json")
+    checks = {c["name"]: c["ok"] for c in json.loads(output)}
+    assert (code, checks) == (0, dict.fromkeys(("workspace", "repository", "blobs", "queues", "tables"), True))
+
+
+def test_the_doctor_names_the_system_that_fails_and_what_to_do(lab: Lab) -> None:
+    lab.control("behaviour", {"denied": ["/Clients"]})
+    lab.git_control("refuse", {"kind": "403", "service": "git-upload-pack"})
+    code, output, _ = _command(lab, "doctor", "--json")
+    lab.control("behaviour", {"denied": []})
+    checks = {c["name"]: c for c in json.loads(output)}
+    assert code == 1
+    assert {name for name, check in checks.items() if not check["ok"]} == {"workspace", "repository"}
+    assert "CAN READ" in checks["workspace"]["remedy"]
+    assert "GIT_TOKEN" in checks["repository"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--key", "wrong", "status"), 2, "--key"),
+        (("--url", "http://127.0.0.1:9", "status"), 3, "does not answer"),
+    ],
+)
+def test_a_command_that_cannot_reach_its_app_says_what_to_do(
+    lab: Lab, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    found, _, messages = _command(lab, *arguments)
+    assert (found, words in messages) == (code, True)
 
 
 def _redeliver(lab: Lab, run_id: str) -> None:

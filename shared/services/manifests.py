@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
 
 from shared.clock import Clock
 from shared.domain.manifest import Manifest, ManifestEntry
@@ -17,6 +17,10 @@ from shared.services.runs import CHECKPOINTS
 
 _ROW = ("backup", "current")
 _LINES_A_PART = 5_000
+_ENCODER = json.JSONEncoder()
+_FIELDS = attrgetter(*ManifestEntry.__slots__)
+_LANGUAGES = {language.value: language for language in Language}
+_FORMATS = {fmt.value: fmt for fmt in ExportFormat}
 
 
 class ManifestMissing(BackupError):
@@ -77,29 +81,25 @@ class ManifestStore:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """One JSON array a line, gzipped; one part of lines at a time, so that memory stays low."""
-    parts: list[bytes] = []
-    lines: list[str] = []
-    for entry in manifest.values():
-        lines.append(json.dumps(_fields(entry)))
-        if len(lines) == _LINES_A_PART:
-            parts.append(gzip.compress(("\n".join(lines) + "\n").encode(), compresslevel=1, mtime=0))
-            lines.clear()
-    parts.append(gzip.compress(("\n".join(lines) + "\n").encode() if lines else b"", compresslevel=1, mtime=0))
-    return b"".join(parts)
+    parts = [_encode_part(entries) for entries in itertools.batched(manifest.values(), _LINES_A_PART, strict=False)]
+    return b"".join(parts or [_encode_part(())])
+
+
+def _encode_part(entries: tuple[ManifestEntry, ...]) -> bytes:
+    lines = "".join(f"{_ENCODER.encode(_FIELDS(entry))}\n" for entry in entries)
+    return gzip.compress(lines.encode(), compresslevel=1, mtime=0)
 
 
 def decode_manifest(data: bytes) -> Manifest:
     """The reverse of `encode_manifest`."""
-    return {entry.path: entry for entry in _entries(data)}
-
-
-def _entries(data: bytes) -> Iterator[ManifestEntry]:
-    for line in gzip.decompress(data).splitlines():
-        path, file, object_id, language, modified_at, size, sha256, blob, fmt, author = json.loads(line)
-        yield ManifestEntry(
-            path, file, object_id, Language(language), modified_at, size, sha256, blob, ExportFormat(fmt), author
-        )
-
-
-def _fields(entry: ManifestEntry) -> tuple[Any, ...]:
-    return tuple(getattr(entry, name) for name in ManifestEntry.__slots__)
+    manifest: Manifest = {}
+    lines = gzip.decompress(data).splitlines()
+    for part in itertools.batched(lines, _LINES_A_PART, strict=False):
+        # One call of the decoder for many lines takes half the time of one for each.
+        for path, file, object_id, language, modified_at, size, sha256, blob, fmt, author in json.loads(
+            b"[" + b",".join(part) + b"]"
+        ):
+            manifest[path] = ManifestEntry(
+                path, file, object_id, _LANGUAGES[language], modified_at, size, sha256, blob, _FORMATS[fmt], author
+            )
+    return manifest

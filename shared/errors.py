@@ -76,3 +76,9 @@ class StateConflict(BackupError):
 
     code = "state_conflict"
     retriable = True
+
+
+class DamagedBlob(BackupError):
+    """The stored blob {name} is not what was written under this name. Run `./backup verify` to see what it holds."""
+
+    code = "damaged_blob"

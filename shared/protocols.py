@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,10 +54,18 @@ class BlobLease:
 
 
 class BlobStore(Protocol):
-    """Blobs in one container: batches, staged archives, manifests and leases."""
+    """Blobs in one container: batches, staged archives, manifests and leases.
+
+    Each is stored with its seal (`shared.domain.seal`): reading one that was changed, cut or exchanged since
+    raises `DamagedBlob`.
+    """
 
     def put(self, name: str, data: bytes) -> None:
         """Write or overwrite a blob whole."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a blob whole unless there is one of this name; whether it was written."""
         ...
 
     def put_file(self, name: str, source: Path) -> None:
@@ -66,11 +73,11 @@ class BlobStore(Protocol):
         ...
 
     def get(self, name: str) -> bytes:
-        """A blob's bytes. Raises `KeyError` where there is none."""
+        """A blob's bytes. Raises `KeyError` where there is none, `DamagedBlob`."""
         ...
 
     def get_file(self, name: str, target: Path) -> None:
-        """Write a blob to a file, streamed. Raises `KeyError` where there is none."""
+        """Write a blob to a file, streamed. Raises `KeyError` where there is none, `DamagedBlob`; no file then."""
         ...
 
     def names(self, prefix: str) -> Iterator[str]:
@@ -212,10 +219,26 @@ class Repository(Protocol):
         """A commit's message."""
         ...
 
+    def revive(self, commit: str) -> bool:
+        """Make the missing remote branch again at a commit that the remote may still hold; whether it was."""
+        ...
 
-class LockedStep(Protocol):
-    """A lease held for the length of a `with` block, renewed in the background."""
+    def contains(self, head: str, commit: str) -> bool:
+        """Whether `commit` is `head` or in its history; False too for one that the remote does not hold."""
+        ...
 
-    def __call__(self, name: str) -> AbstractContextManager[None]:
-        """Raises `LeaseLost` where another holds it."""
+    def touched(self, head: str, trailer: str) -> set[str]:
+        """Files that commits with the trailer `trailer` ever wrote, in the history of `head`."""
+        ...
+
+    def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Blobs by id, each once, one at a time. Raises `RepositoryError` where the remote does not hold one."""
+        ...
+
+    def check(self) -> list[str]:
+        """Problems that a full check of the mirror finds; none where it is whole."""
+        ...
+
+    def forget(self) -> None:
+        """Drop the mirror, which is a cache: the next call makes it again."""
         ...

@@ -16,6 +16,7 @@ from local.workspace.generate import generate, load_folder
 from local.workspace.model import WorkspaceModel
 from local.workspace.server import WorkspaceServer
 
+MOST_BODY_BYTES = 64 * 2**20
 USER = "backup@example.com"
 
 
@@ -58,8 +59,14 @@ def main(
     asyncio.run(_serve(server, port))
 
 
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """A request whose body may hold the largest notebook in base64: the API's own limit answers beyond."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_BODY_BYTES)
+
+
 async def _serve(server: WorkspaceServer, port: int) -> None:
-    runner = web.ServerRunner(web.Server(server.handle, access_log=None))
+    runner = web.ServerRunner(web.Server(server.handle, request_factory=_request, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=512).start()
     stop = asyncio.Event()

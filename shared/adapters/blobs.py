@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobLeaseClient, BlobServiceClient
 
-from shared.errors import LeaseLost
+from shared.domain.seal import seal
+from shared.errors import DamagedBlob, LeaseLost
 from shared.protocols import BlobLease
 
 _TRANSFER_PARALLELISM = 2
+_SEAL = "seal"
+_READ_BYTES = 2**20
 
 
 class AzureBlobs:
@@ -26,29 +29,45 @@ class AzureBlobs:
 
     def put(self, name: str, data: bytes) -> None:
         """See `BlobStore.put`."""
-        self._blob(name).upload_blob(data, overwrite=True)
+        self._blob(name).upload_blob(data, overwrite=True, metadata={_SEAL: seal(name, [data])})
+
+    def create(self, name: str, data: bytes) -> bool:
+        """See `BlobStore.create`."""
+        try:
+            self._blob(name).upload_blob(data, overwrite=False, metadata={_SEAL: seal(name, [data])})
+        except ResourceExistsError:
+            return False
+        return True
 
     def put_file(self, name: str, source: Path) -> None:
         """See `BlobStore.put_file`."""
+        sealed = {_SEAL: _seal_of_file(name, source)}
         with source.open("rb") as stream:
-            self._blob(name).upload_blob(stream, overwrite=True, max_concurrency=_TRANSFER_PARALLELISM)
+            self._blob(name).upload_blob(stream, overwrite=True, max_concurrency=_TRANSFER_PARALLELISM, metadata=sealed)
 
     def get(self, name: str) -> bytes:
         """See `BlobStore.get`."""
         try:
-            data: bytes = self._blob(name).download_blob().readall()
-            return data
+            download = self._blob(name).download_blob()
+            data: bytes = download.readall()
         except ResourceNotFoundError:
             raise KeyError(name) from None
+        _check(name, download.properties.metadata, seal(name, [data]))
+        return data
 
     def get_file(self, name: str, target: Path) -> None:
         """See `BlobStore.get_file`."""
         try:
             with target.open("wb") as stream:
-                self._blob(name).download_blob(max_concurrency=_TRANSFER_PARALLELISM).readinto(stream)
+                download = self._blob(name).download_blob(max_concurrency=_TRANSFER_PARALLELISM)
+                download.readinto(stream)
+            _check(name, download.properties.metadata, _seal_of_file(name, target))
         except ResourceNotFoundError:
             target.unlink(missing_ok=True)
             raise KeyError(name) from None
+        except DamagedBlob:
+            target.unlink(missing_ok=True)
+            raise
 
     def names(self, prefix: str) -> Iterator[str]:
         """See `BlobStore.names`."""
@@ -108,3 +127,13 @@ class AzureBlobs:
             with contextlib.suppress(ResourceExistsError):
                 self._container.create_container()
             self._made = True
+
+
+def _seal_of_file(name: str, file: Path) -> str:
+    with file.open("rb") as stream:
+        return seal(name, iter(lambda: stream.read(_READ_BYTES), b""))
+
+
+def _check(name: str, metadata: Mapping[str, str] | None, found: str) -> None:
+    if (metadata or {}).get(_SEAL) != found:
+        raise DamagedBlob(name=name)

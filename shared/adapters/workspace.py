@@ -51,7 +51,7 @@ class DatabricksWorkspace:
         objects = body.get("objects", [])
         if not isinstance(objects, list):
             raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its listing has no list of objects")
-        found = [_object(row, path) for row in objects]
+        found = [workspace_object(row, path) for row in objects]
         # A path that is no folder lists itself.
         return [o for o in found if o.path != path]
 
@@ -60,7 +60,7 @@ class DatabricksWorkspace:
         query = {"path": path, "format": fmt.value, "direct_download": "true"}
         data = self._call("GET", "workspace/export", path, query).body
         if data.startswith(b'{"error_code"'):
-            _raise_for(path, 200, data)
+            raise_for(path, 200, data)
         return data
 
     def export_folder(self, path: str, target: Path) -> None:
@@ -73,7 +73,7 @@ class DatabricksWorkspace:
 
     def status(self, path: str) -> WorkspaceObject:
         """See `Workspace.status`."""
-        return _object(self._json("GET", "workspace/get-status", path, {"path": path}), path)
+        return workspace_object(self._json("GET", "workspace/get-status", path, {"path": path}), path)
 
     def import_notebook(self, path: str, content: bytes, language: Language, fmt: ExportFormat) -> None:
         """See `Workspace.import_notebook`."""
@@ -89,7 +89,7 @@ class DatabricksWorkspace:
         except ValueError:
             raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its answer is no JSON") from None
         if not isinstance(body, dict) or "error_code" in body:
-            _raise_for(path, 200, data)
+            raise_for(path, 200, data)
         answer: dict[str, Any] = body
         return answer
 
@@ -109,7 +109,7 @@ class DatabricksWorkspace:
                     self._clock.sleep(min(answer.retry_after_seconds or REFUSED_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS))
                     continue
             if isinstance(answer, _Answer) and answer.status not in _PASSING and answer.status != 200:
-                _raise_for(path, answer.status, answer.body)
+                raise_for(path, answer.status, answer.body)
             failures += 1
             if failures >= MOST_ATTEMPTS or refusals > MOST_REFUSALS:
                 raise WorkspaceUnavailable(path=path, error_code="UNAVAILABLE", detail=_describe(answer))
@@ -171,7 +171,8 @@ def _error(body: bytes) -> tuple[str, str]:
         return "", ""
 
 
-def _raise_for(path: str, status: int, body: bytes) -> None:
+def raise_for(path: str, status: int, body: bytes) -> None:
+    """Raise what `Workspace` documents for an answer in the API's error shape."""
     code, message = _error(body)
     fields = {"path": path, "error_code": code or f"HTTP {status}", "detail": message or f"HTTP {status}"}
     if code in _TOO_LARGE or any(words in message.lower() for words in _TOO_LARGE_WORDS):
@@ -183,7 +184,8 @@ def _raise_for(path: str, status: int, body: bytes) -> None:
     raise WorkspaceError(**fields)
 
 
-def _object(row: Any, listed: str) -> WorkspaceObject:
+def workspace_object(row: Any, listed: str) -> WorkspaceObject:
+    """A row of a listing. Raises `WorkspaceUnavailable` where it is cut."""
     try:
         kind = str(row["object_type"])
         language = row.get("language")

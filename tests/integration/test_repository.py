@@ -11,9 +11,9 @@ import pytest
 
 from local.git_server import REPOSITORY
 from shared.adapters.repository import GitRepository
-from shared.errors import RemoteMoved, RepositoryError
-from shared.protocols import PointFile, Signature, WriteFile
-from tests.integration.conftest import TOKEN, Serve, Served
+from shared.errors import RepositoryError
+from shared.protocols import Signature, WriteFile
+from tests.servers import TOKEN, Serve, Served
 
 WHO = Signature("Notebook Backup", "backup@example.com", datetime(2026, 1, 2, tzinfo=UTC))
 BASIC = "Basic " + base64.b64encode(f":{TOKEN}".encode()).decode()
@@ -58,36 +58,6 @@ def test_commits_are_pushed_and_read_back(server: Served, tmp_path: Path, author
     assert set(fresh.tree(second)) == {'"odd\nname".py', "c.py"}
     assert _on_server(server, "show", "main:c.py") == "three"
     assert fresh.message(second).strip() == "a message"
-
-
-def test_a_tree_that_does_not_change_gives_no_commit(server: Served, tmp_path: Path) -> None:
-    repository = _repository(server, tmp_path / "mirror")
-    first = _commit(repository, None, _write("a.py", b"one"))
-    assert repository.build_commit(first, (), [_write("a.py", b"one")], "again", WHO, WHO) is None
-    blob = repository.tree(first)["a.py"]
-    assert repository.build_commit(first, (), [PointFile("a.py", blob)], "again", WHO, WHO) is None
-
-
-def test_a_stream_that_ends_early_makes_nothing(server: Served, tmp_path: Path) -> None:
-    repository = _repository(server, tmp_path / "mirror")
-    first = _commit(repository, None, _write("a.py", b"one"))
-    repository.push(first, None)
-    with pytest.raises(RepositoryError):
-        repository.build_commit(first, (), [WriteFile("b.py", 1000, iter([b"short"]))], "m", WHO, WHO)
-    assert repository.fetch() == first
-
-
-def test_a_moved_branch_refuses_the_push(server: Served, tmp_path: Path) -> None:
-    repository = _repository(server, tmp_path / "mirror")
-    first = _commit(repository, None, _write("a.py", b"one"))
-    repository.push(first, None)
-    server.control("commit", {"files": {"README.md": "theirs"}})
-    second = _commit(repository, first, _write("a.py", b"two"))
-    with pytest.raises(RemoteMoved):
-        repository.push(second, first)
-    head = repository.fetch()
-    assert head not in (None, first, second)
-    assert set(repository.tree(str(head))) == {"a.py", "README.md"}
 
 
 @pytest.mark.parametrize("kind", ["401", "403", "413", "429", "503"])

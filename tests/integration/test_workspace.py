@@ -26,7 +26,7 @@ from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import SystemClock
 from shared.domain.notebooks import ExportFormat, Language, ObjectType
 from shared.errors import NotFound, PermissionDenied, TooLarge, WorkspaceUnavailable
-from tests.integration.conftest import TOKEN, Serve, Served
+from tests.servers import TOKEN, Serve, Served
 
 
 class NoWait(SystemClock):

@@ -1,4 +1,4 @@
-"""Real outside systems for integration tests: Azurite, a simulated workspace, a Git server."""
+"""Real outside systems for tests: Azurite, a simulated workspace, a Git server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import requests
 from local.azurite import Azurite
 from local.processes import ChildProcess, free_port, port_answers
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 TOKEN, CONTROL = "token-of-tests", "control-of-tests"
 
 

@@ -1,0 +1,186 @@
+"""A Git repository in memory: a remote branch that several mirrors share, with Git's rules for trees."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from shared.errors import RemoteMoved, RepositoryError
+from shared.protocols import PointFile, Signature, WriteFile
+
+type Tree = dict[str, str]
+
+
+@dataclass(frozen=True)
+class MemoryCommit:
+    """One commit: its parent, its whole tree (file to blob id), and what it says."""
+
+    parent: str | None
+    tree: Tree
+    message: str
+    author: str
+
+
+@dataclass
+class MemoryRemote:
+    """What the server holds: blobs and commits by id, and the head of the one branch."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    commits: dict[str, MemoryCommit] = field(default_factory=dict)
+    head: str | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def history(self, commit: str | None) -> Iterator[tuple[str, MemoryCommit]]:
+        """A commit and those before it, the newest first."""
+        while commit is not None:
+            found = self.commits[commit]
+            yield commit, found
+            commit = found.parent
+
+    def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:
+        """A commit by a person on the branch; a file given as None is removed."""
+        with self.lock:
+            tree = dict(self.commits[self.head].tree) if self.head else {}
+            for file, data in files.items():
+                _remove(tree, file)
+                if data is not None:
+                    _place(tree, file, self.add(data))
+            self.head = self.enter(MemoryCommit(self.head, tree, "change", author))
+            return self.head
+
+    def contents(self) -> dict[str, bytes]:
+        """The branch's files with their bytes."""
+        tree = self.commits[self.head].tree if self.head else {}
+        return {file: self.blobs[blob] for file, blob in tree.items()}
+
+    def add(self, data: bytes) -> str:
+        """Keep a blob; returns its id."""
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        self.blobs[blob] = data
+        return blob
+
+    def enter(self, commit: MemoryCommit) -> str:
+        """Keep a commit; returns its id."""
+        text = repr((commit.parent, sorted(commit.tree.items()), commit.message, commit.author))
+        name = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+        self.commits[name] = commit
+        return name
+
+
+class MemoryRepository:
+    """See `shared.protocols.Repository`: one mirror of a remote. A commit stays its own until it is pushed."""
+
+    def __init__(self, remote: MemoryRemote) -> None:
+        self._remote = remote
+        self._built: dict[str, MemoryCommit] = {}
+
+    def fetch(self) -> str | None:
+        """See `Repository.fetch`."""
+        return self._remote.head
+
+    def tree(self, commit: str) -> dict[str, str]:
+        """See `Repository.tree`."""
+        return dict(self._commit(commit).tree)
+
+    def build_commit(
+        self,
+        parent: str | None,
+        deletes: Iterable[str],
+        writes: Iterable[WriteFile | PointFile],
+        message: str,
+        author: Signature,
+        committer: Signature,
+    ) -> str | None:
+        """See `Repository.build_commit`."""
+        before = self._commit(parent).tree if parent else {}
+        tree = dict(before)
+        for file in deletes:
+            _remove(tree, file)
+        for write in writes:
+            _place(tree, write.file, write.blob if isinstance(write, PointFile) else self._blob(write))
+        if parent and tree == before:
+            return None
+        people = " ".join(f"{p.name} <{p.email}> {p.when.isoformat()}" for p in (author, committer))
+        commit = MemoryCommit(parent, tree, message, people)
+        name = self._remote.enter(commit)
+        # What was built is not on the remote yet: `contains` and `revive` must not find it there.
+        self._built[name] = self._remote.commits.pop(name)
+        return name
+
+    def push(self, commit: str, expected: str | None) -> None:
+        """See `Repository.push`."""
+        with self._remote.lock:
+            built = self._commit(commit)
+            if self._remote.head != expected or (self._remote.head and self._remote.head != built.parent):
+                raise RemoteMoved(action="push", detail=f"expected {expected or 'no branch'}")
+            self._remote.commits[commit] = built
+            self._remote.head = commit
+
+    def message(self, commit: str) -> str:
+        """See `Repository.message`."""
+        return self._commit(commit).message
+
+    def revive(self, commit: str) -> bool:
+        """See `Repository.revive`."""
+        with self._remote.lock:
+            if self._remote.head is not None or commit not in self._remote.commits:
+                return False
+            self._remote.head = commit
+            return True
+
+    def contains(self, head: str, commit: str) -> bool:
+        """See `Repository.contains`."""
+        return any(name == commit for name, _ in self._remote.history(head))
+
+    def touched(self, head: str, trailer: str) -> set[str]:
+        """See `Repository.touched`."""
+        found: set[str] = set()
+        for _, commit in self._remote.history(head):
+            if f"\n{trailer}: " in commit.message:
+                before = self._remote.commits[commit.parent].tree if commit.parent else {}
+                found |= {file for file, blob in commit.tree.items() if before.get(file) != blob}
+        return found
+
+    def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """See `Repository.blobs`."""
+        for blob in sorted(set(ids)):
+            if blob not in self._remote.blobs:
+                raise RepositoryError(action="read a blob", detail=f"the remote does not hold {blob}")
+            yield blob, self._remote.blobs[blob]
+
+    def check(self) -> list[str]:
+        """See `Repository.check`."""
+        return []
+
+    def forget(self) -> None:
+        """See `Repository.forget`."""
+        self._built.clear()
+
+    def _commit(self, name: str) -> MemoryCommit:
+        found = self._built.get(name) or self._remote.commits.get(name)
+        if found is None:
+            raise RepositoryError(action="read a commit", detail=f"there is no {name}")
+        return found
+
+    def _blob(self, write: WriteFile) -> str:
+        data = b"".join(write.chunks)
+        if len(data) != write.size:
+            raise RepositoryError(action="import a commit", detail="the stream ended early")
+        return self._remote.add(data)
+
+
+def _remove(tree: Tree, file: str) -> None:
+    for name in [f for f in tree if f == file or f.startswith(f"{file}/")]:
+        del tree[name]
+
+
+def _place(tree: Tree, file: str, blob: str) -> None:
+    """As Git does: a file takes the place of a folder of its name, and of files on the way to it."""
+    _remove(tree, file)
+    parent = file
+    while "/" in parent:
+        parent = parent.rpartition("/")[0]
+        tree.pop(parent, None)
+    tree[file] = blob

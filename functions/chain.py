@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -11,8 +10,10 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
+from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import RunActive
-from shared.services.runs import EXPORT_QUEUE, PLAN_QUEUE
+from shared.services.batch_rows import EXPORT_QUEUE
+from shared.services.runs import PLAN_QUEUE
 from shared.wiring import services
 
 blueprint = df.Blueprint()
@@ -39,7 +40,7 @@ async def plan_run(
     message: func.QueueMessage, client: df.DurableOrchestrationClient, batches: func.Out[list[str]]
 ) -> None:
     """List, compare and enqueue a run's batches; then see that its committer runs."""
-    run_id = json.loads(message.get_body())["run_id"]
+    (run_id,) = read_message(message.get_body(), "run_id")
     # The worker runs coroutines on its one loop: what blocks goes to a thread.
     step = await asyncio.to_thread(services().plan.plan, run_id)
     if step.done:
@@ -51,22 +52,30 @@ async def plan_run(
 @blueprint.queue_trigger("message", EXPORT_QUEUE, connection="AzureWebJobsStorage")
 def export_batch(message: func.QueueMessage) -> None:
     """Export one batch into a staged archive."""
-    body = json.loads(message.get_body())
-    services().export.export_batch(body["run_id"], body["batch_id"])
+    services().export.export_batch(*read_message(message.get_body(), "run_id", "batch_id"))
 
 
 @blueprint.queue_trigger("message", f"{EXPORT_QUEUE}-poison", connection="AzureWebJobsStorage")
 def export_poison(message: func.QueueMessage) -> None:
     """Name the notebooks of a batch that failed at every delivery among the run's failures."""
-    body = json.loads(message.get_body())
+    try:
+        run_id, batch_id = read_message(message.get_body(), "run_id", "batch_id")
+    except MalformedMessage as error:
+        # The batch that it was to name still waits: the watchdog sends it again.
+        _log.error("a message was dropped: %s", error, extra={"action": "message.drop"})
+        return
     reason = "its export failed at every delivery: see the function app's log for the batch"
-    services().watch.give_up(body["run_id"], body["batch_id"], reason)
+    services().batches.give_up(run_id, batch_id, reason)
 
 
 @blueprint.queue_trigger("message", f"{PLAN_QUEUE}-poison", connection="AzureWebJobsStorage")
 def plan_poison(message: func.QueueMessage) -> None:
     """End a run whose planning failed at every delivery as failed, and free the way for the next."""
-    run_id = json.loads(message.get_body())["run_id"]
+    try:
+        (run_id,) = read_message(message.get_body(), "run_id")
+    except MalformedMessage as error:
+        _log.error("a message was dropped: %s", error, extra={"action": "message.drop"})
+        return
     services().watch.fail(run_id, "planning failed at every delivery: run `./backup doctor`, then start a new run")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import azure.functions as func
 
@@ -12,6 +13,7 @@ from shared.wiring import services
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 MOST_RUNS = 200
+RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @blueprint.route("status", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
@@ -34,9 +36,22 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("runs", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @guarded
 def start_run(req: func.HttpRequest) -> func.HttpResponse:
-    """`POST /api/runs`: start a run now; 409 where one is under way."""
-    run_id = services().runs.start("http")
+    """`POST /api/runs`: start a run now; `{"retry": RUN}` takes that run's failures alone; 409 where one is under way."""
+    run_id = services().runs.start("http", retry_of=_retried(req.get_body()))
     return answer({"run_id": run_id, "status": "running"}, status=202, headers={"Location": f"/api/runs/{run_id}"})
+
+
+def _retried(body: bytes) -> str | None:
+    """The run whose failures are to be taken again, of a request's body. Raises `ValueError`."""
+    if not body.strip():
+        return None
+    asked = json.loads(body)
+    if not isinstance(asked, dict) or asked.keys() - {"retry"}:
+        raise ValueError('the body may be {"retry": RUN_ID} or nothing')
+    retried = asked.get("retry")
+    if retried is not None and not (isinstance(retried, str) and RUN_ID.fullmatch(retried)):
+        raise ValueError("retry must be a run id, as `./backup runs` lists them")
+    return retried
 
 
 @blueprint.route("runs/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)

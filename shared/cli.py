@@ -12,6 +12,7 @@ import requests
 import typer
 from requests.adapters import HTTPAdapter
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from urllib3.util.retry import Retry
@@ -19,6 +20,7 @@ from urllib3.util.retry import Retry
 app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
 out, notes = Console(), Console(stderr=True)
 
+MOST_SHOWN = 20
 LOCAL_ADDRESS_FILE = Path(".local/backup.json")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -81,10 +83,11 @@ def connect(
 def sync(
     context: typer.Context,
     wait: Annotated[bool, typer.Option(help="Follow the run to its end.")] = True,
+    retry: Annotated[str | None, typer.Option(metavar="RUN", help="Take just the failures of this run again.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Back up now. Ends with 0 if the run succeeded, 1 if it is partial or failed."""
-    run_id = context.obj.call("POST", "runs")["run_id"]
+    run_id = context.obj.call("POST", "runs", json={"retry": retry} if retry else {})["run_id"]
     if not wait:
         _show({"run_id": run_id, "status": "running"}, as_json)
         return
@@ -174,8 +177,11 @@ def _show(run: dict[str, Any], as_json: bool) -> None:
         if count and kind != "listed":
             table.add_row(kind, str(count))
     out.print(table)
-    for failure in run.get("failures", [])[:20]:
-        out.print(f"  [yellow]{failure['code']}[/] {failure['path']}: {failure['reason']}")
+    for name, colour in (("failures", "yellow"), ("notices", "cyan")):
+        for found in run.get(name, [])[:MOST_SHOWN]:
+            out.print(f"  [{colour}]{found['code']}[/] {escape(found['path'])}: {escape(found['reason'])}")
+        if len(run.get(name, [])) > MOST_SHOWN:
+            out.print(f"  and {len(run[name]) - MOST_SHOWN} {name} more: `./backup status --json`")
 
 
 if __name__ == "__main__":

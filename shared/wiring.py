@@ -17,18 +17,18 @@ from shared.adapters.repository import GitRepository
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
-from shared.domain.batches import Failure
-from shared.domain.codec import decode_batch
 from shared.protocols import BlobStore, Queue, Repository, Tables, Workspace
-from shared.services.commit import CommitService
+from shared.services.batch_rows import BatchStore
+from shared.services.commit import CommitIdentity, CommitService
 from shared.services.doctor import DoctorService
 from shared.services.drive import DriveService
 from shared.services.export import ExportService
+from shared.services.findings import FindingStore
 from shared.services.listing import TreeLister
 from shared.services.manifests import ManifestStore
 from shared.services.plan import PlanService
+from shared.services.retention import RetentionService
 from shared.services.runs import RunStore
-from shared.services.staged_archive import read_index
 from shared.services.status import StatusService
 from shared.services.watch import WatchService
 from shared.settings import Settings
@@ -51,6 +51,7 @@ class Services:
     """What the entry points call."""
 
     runs: RunStore
+    batches: BatchStore
     plan: PlanService
     export: ExportService
     drive: DriveService
@@ -97,82 +98,93 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     a = adapters
     settings.scratch.mkdir(parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
-    runs = RunStore(a.tables, a.blobs, a.queue, a.clock)
-    manifests = ManifestStore(a.blobs, a.tables, a.clock)
+    s = _Stores.over(a)
     return Services(
-        runs=runs,
-        plan=_plan(settings, a, pool, runs, manifests),
-        export=ExportService(a.workspace, a.blobs, a.tables, a.clock, pool, settings.scratch),
-        drive=_drive(settings, a, runs, manifests),
+        runs=s.runs,
+        batches=s.batches,
+        plan=_plan(settings, a, pool, s),
+        export=ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch),
+        drive=_drive(settings, a, s),
         watch=WatchService(
-            runs=runs,
-            tables=a.tables,
-            queue=a.queue,
-            clock=a.clock,
-            stall=timedelta(minutes=settings.stall_minutes),
-            batch_paths=functools.partial(_batch_paths, a.blobs),
+            runs=s.runs, batches=s.batches, clock=a.clock, stall=timedelta(minutes=settings.stall_minutes)
         ),
-        status=StatusService(runs, a.clock),
+        status=StatusService(s.runs, s.batches, s.findings, a.clock),
         doctor=DoctorService(settings.backup_root, a),
     )
 
 
-def _plan(
-    settings: Settings, a: Adapters, pool: ThreadPoolExecutor, runs: RunStore, manifests: ManifestStore
-) -> PlanService:
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What services keep their state in."""
+
+    runs: RunStore
+    findings: FindingStore
+    batches: BatchStore
+    manifests: ManifestStore
+
+    @classmethod
+    def over(cls, a: Adapters) -> _Stores:
+        findings = FindingStore(a.blobs)
+        return cls(
+            runs=RunStore(a.tables, a.queue, a.clock),
+            findings=findings,
+            batches=BatchStore(a.tables, a.blobs, a.queue, findings),
+            manifests=ManifestStore(a.blobs, a.tables, a.clock),
+        )
+
+
+def _plan(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Stores) -> PlanService:
     return PlanService(
         lister=TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads),
         repository=a.repository,
-        manifests=manifests,
-        runs=runs,
-        tables=a.tables,
+        manifests=s.manifests,
+        runs=s.runs,
+        batches=s.batches,
+        findings=s.findings,
         blobs=a.blobs,
-        queue=a.queue,
-        clock=a.clock,
         root=settings.backup_root,
         guard_share=settings.deletion_guard_share,
         budget_seconds=settings.step_budget_seconds,
     )
 
 
-def _drive(settings: Settings, a: Adapters, runs: RunStore, manifests: ManifestStore) -> DriveService:
-    commits = CommitService(
-        a.repository,
-        a.blobs,
-        a.tables,
-        manifests,
-        a.clock,
-        settings.scratch,
-        committer_name=settings.committer_name,
-        committer_email=settings.committer_email,
-        workspace_name=settings.databricks_host,
-        root=settings.backup_root,
-        max_files_per_commit=settings.commit_max_files,
-        max_bytes_per_commit=settings.commit_max_megabytes * 2**20,
-    )
+def _drive(settings: Settings, a: Adapters, s: _Stores) -> DriveService:
     return DriveService(
-        commits=commits,
-        runs=runs,
-        blobs=a.blobs,
+        commits=_commits(settings, a, s),
+        runs=s.runs,
+        batches=s.batches,
+        findings=s.findings,
+        retention=RetentionService(
+            a.blobs,
+            s.batches,
+            s.manifests,
+            a.clock,
+            staging_days=settings.staging_retention_days,
+            manifest_days=settings.manifest_retention_days,
+        ),
         clock=a.clock,
         chunk_notebooks=settings.commit_max_files,
-        retention_days=settings.staging_retention_days,
-        read_batch_failures=lambda run_id, batch_id: _staged_failures(settings, a.blobs, run_id, batch_id),
         budget_seconds=settings.step_budget_seconds,
     )
 
 
-def _staged_failures(settings: Settings, blobs: BlobStore, run_id: str, batch_id: str) -> list[Failure]:
-    target = settings.scratch / f"{run_id}-{batch_id}-failures.zip"
-    try:
-        blobs.get_file(f"staging/{run_id}/{batch_id}.zip", target)
-        return list(read_index(target).failures)
-    finally:
-        target.unlink(missing_ok=True)
-
-
-def _batch_paths(blobs: BlobStore, run_id: str, batch_id: str) -> list[str]:
-    return [item.path for item in decode_batch(blobs.get(f"batches/{run_id}/{batch_id}.json")).items]
+def _commits(settings: Settings, a: Adapters, s: _Stores) -> CommitService:
+    identity = CommitIdentity(
+        settings.committer_name, settings.committer_email, settings.databricks_host, settings.backup_root
+    )
+    return CommitService(
+        repository=a.repository,
+        blobs=a.blobs,
+        manifests=s.manifests,
+        runs=s.runs,
+        batches=s.batches,
+        findings=s.findings,
+        clock=a.clock,
+        scratch=settings.scratch,
+        identity=identity,
+        max_files=settings.commit_max_files,
+        max_bytes=settings.commit_max_megabytes * 2**20,
+    )
 
 
 def _credential(settings: Settings) -> Callable[[], TokenCredential]:

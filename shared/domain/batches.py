@@ -70,6 +70,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a run settled by itself and that people should know; `path` is a notebook, file or ref."""
+
+    path: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StagedNotebook:
     """One exported notebook in a staged blob. `member` is its name inside the archive."""
 

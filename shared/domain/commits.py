@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from shared.domain.batches import ChangeKind, StagedNotebook
 from shared.domain.manifest import Manifest, ManifestEntry
+from shared.domain.siblings import parents
 
 RUN_TRAILER = "Backup-Run"
 ATTRIBUTES_FILE = ".gitattributes"
@@ -18,13 +19,17 @@ ATTRIBUTES = b"* -text\n"
 
 @dataclass(frozen=True, slots=True)
 class TreeChange:
-    """What one commit does: files to remove, then notebooks to write, and the manifest that results."""
+    """What one commit does: files to remove, then notebooks to write, and the manifest that results.
+
+    `blocked` are notebooks whose file cannot be written without removing a file of somebody else.
+    """
 
     deletes: tuple[str, ...]
     writes: tuple[StagedNotebook, ...]
     manifest: Manifest
     conflicts: tuple[str, ...]
     counts: Counter[ChangeKind]
+    blocked: tuple[StagedNotebook, ...] = ()
 
 
 def apply(
@@ -40,7 +45,7 @@ def apply(
     """
     after = dict(manifest)
     old_files: set[str] = set()
-    writes = {n.item.path: n for n in staged}
+    writes, blocked = _writable(manifest, staged, tree)
     counts: Counter[ChangeKind] = Counter()
     for path in removed:
         if entry := after.pop(path, None):
@@ -60,7 +65,28 @@ def apply(
         manifest=after,
         conflicts=tuple(_conflicts(manifest, writes.values(), tree)),
         counts=counts,
+        blocked=tuple(blocked),
     )
+
+
+def _writable(
+    manifest: Manifest, staged: Iterable[StagedNotebook], tree: Mapping[str, str]
+) -> tuple[dict[str, StagedNotebook], list[StagedNotebook]]:
+    """Notebooks by path that can be written, and those that a file or folder of people is in the way of.
+
+    Planning gives them names that avoid it: only what was pushed since is met here.
+    """
+    known = {e.file for e in manifest.values()}
+    foreign = tree.keys() - known - {ATTRIBUTES_FILE}
+    folders = {parent for file in foreign for parent in parents(file)}
+    writes: dict[str, StagedNotebook] = {}
+    blocked: list[StagedNotebook] = []
+    for notebook in staged:
+        if notebook.file in folders or any(p in foreign for p in parents(notebook.file)):
+            blocked.append(notebook)
+        else:
+            writes[notebook.item.path] = notebook
+    return writes, blocked
 
 
 def entry_of(notebook: StagedNotebook) -> ManifestEntry:

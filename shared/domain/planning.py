@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.domain.batches import ChangeKind, ExportItem, Failure
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.notebooks import Language, ObjectType, WorkspaceObject
-from shared.domain.siblings import FileNames, assign_files
+from shared.domain.siblings import FileNames, assign_files, parents
 
 FEWEST_GUARDED_DELETIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class TreeListing:
-    """A walk of the tree: children by folder, and folders that could not be listed with the reason."""
+    """A walk of the tree: children by folder, and folders that could not be listed with the reason.
+
+    `unasked` are folders that a walk for some notebooks alone left out: nothing is known of them either.
+    """
 
     root: str
     folders: Mapping[str, tuple[WorkspaceObject, ...]]
     unknown: Mapping[str, str]
+    unasked: frozenset[str] = frozenset()
 
     def notebooks(self) -> Iterator[WorkspaceObject]:
         """Every listed notebook."""
         for children in self.folders.values():
             yield from (c for c in children if c.object_type is ObjectType.NOTEBOOK)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchState:
+    """The branch beside the manifest: files that it no longer holds as the manifest says, and files of people."""
+
+    drifted: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
+
+
+class Wanted:
+    """Notebooks and folders that a run is for, each with everything below; None means everything there is."""
+
+    def __init__(self, paths: Iterable[str] | None = None) -> None:
+        self._paths = None if paths is None else frozenset(paths)
+        self._ways = frozenset(parent for path in self._paths or () for parent in parents(path))
+
+    def __contains__(self, path: str) -> bool:
+        if self._paths is None or path in self._paths:
+            return True
+        return any(parent in self._paths for parent in parents(path))
+
+    def leads_to(self, folder: str) -> bool:
+        """Whether something wanted is, or may be, below the folder."""
+        return folder in self._ways or folder in self
+
+
+EVERYTHING = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +71,18 @@ class Plan:
     failures: tuple[Failure, ...] = ()
 
 
-def compare(listing: TreeListing, manifest: Manifest, *, drifted: frozenset[str], guard_share: float) -> Plan:
+def compare(
+    listing: TreeListing,
+    manifest: Manifest,
+    *,
+    branch: BranchState,
+    guard_share: float,
+    wanted: Wanted = EVERYTHING,
+) -> Plan:
     """Compare by object id, path, language and modified-at.
 
-    `drifted` are files that the branch no longer holds as the manifest says. A notebook is deleted only
-    where its folder, or one above it, was listed without it; more deletions than `guard_share` of the
-    manifest (and more than ten) are held.
+    A notebook is deleted only where its folder, or one above it, was listed without it; more deletions than
+    `guard_share` of the manifest (and more than ten) are held. Nothing but what is `wanted` is planned.
     """
     notebooks = {n.path: n for n in listing.notebooks()}
     absent = [e for e in manifest.values() if e.path not in notebooks]
@@ -53,13 +91,15 @@ def compare(listing: TreeListing, manifest: Manifest, *, drifted: frozenset[str]
     renamed = {
         n.object_id: gone[n.object_id] for n in notebooks.values() if n.object_id in gone and n.path not in manifest
     }
-    lost = [e for e in absent if e.object_id in gone and e.object_id not in renamed]
+    lost = [e for e in absent if e.object_id in gone and e.object_id not in renamed and e.path in wanted]
     held = lost if len(lost) > max(FEWEST_GUARDED_DELETIONS, guard_share * len(manifest)) else []
-    files = assign_files(listing.root, listing.folders, {e.file: e.path for e in (*hidden, *held)})
+    files = assign_files(listing.root, listing.folders, {e.file: e.path for e in (*hidden, *held)}, branch.foreign)
     items = tuple(
         item
         for n in sorted(notebooks.values(), key=lambda n: n.path)
-        if n.path in files and (item := _item(n, files[n.path], manifest.get(n.path), renamed, drifted))
+        if n.path in files
+        and n.path in wanted
+        and (item := _item(n, files[n.path], manifest.get(n.path), renamed, branch.drifted))
     )
     return Plan(
         items=items,
@@ -67,7 +107,7 @@ def compare(listing: TreeListing, manifest: Manifest, *, drifted: frozenset[str]
         held_deletes=tuple(held),
         unchanged=len(files) - len(items),
         listed=len(notebooks),
-        failures=tuple(_no_language(n) for n in notebooks.values() if n.path not in files),
+        failures=tuple(_no_language(n) for n in notebooks.values() if n.path not in files and n.path in wanted),
     )
 
 
@@ -115,14 +155,10 @@ def _kind(
 
 
 def _below_unknown(path: str, listing: TreeListing) -> bool:
-    """Whether a folder on the way to `path` could not be listed."""
-    if not listing.unknown:
+    """Whether a folder on the way to `path` could not be, or was not, listed."""
+    if not listing.unknown and not listing.unasked:
         return False
-    parent = path
-    while parent := parent.rpartition("/")[0]:
-        if parent in listing.unknown:
-            return True
-    return False
+    return any(parent in listing.unknown or parent in listing.unasked for parent in parents(path))
 
 
 def _no_language(notebook: WorkspaceObject) -> Failure:

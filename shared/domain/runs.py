@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -89,3 +89,8 @@ def make_run_id(now: datetime, entropy: str) -> str:
 def run_day(run_id: str) -> str:
     """The UTC day of a run id, `YYYYMMDD`, for retention."""
     return run_id[:8]
+
+
+def run_start(run_id: str) -> datetime:
+    """The time in a run id, aware."""
+    return datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.domain.names import collision_suffix, folder_component, notebook_component
@@ -23,14 +23,17 @@ def assign_files(
     root: str,
     folders: Mapping[str, tuple[WorkspaceObject, ...]],
     reserved: Mapping[str, str],
+    foreign: Collection[str] = (),
 ) -> dict[str, FileNames]:
     """The files of each listed notebook by workspace path.
 
     `folders` are the listed folders with their children, `reserved` files that stay though their notebook
-    is not listed (file to path). No two results, nor a result and a reserved file, meet on a file system
-    that ignores case or Unicode normalisation, and none is a folder of another.
+    is not listed (file to path), `foreign` files that people keep in the repository. No two results, nor a
+    result and a reserved file, meet on a file system that ignores case or Unicode normalisation, and none
+    is a folder of another. A foreign file is never in the way of a folder, nor a folder of foreign files in
+    that of a notebook; one at a notebook's very place is the notebook's.
     """
-    taken = _Taken(reserved)
+    taken = _Taken(reserved, foreign)
     found: dict[str, FileNames] = {}
     waiting = [(root, "")]
     while waiting:
@@ -40,24 +43,32 @@ def assign_files(
         for child in children:
             name = child.path[len(folder) :].removeprefix("/")
             if child.object_type.holds_children:
-                waiting.append((child.path, _folder_prefix(prefix, name, child, used)))
+                waiting.append((child.path, _folder_prefix(prefix, name, child, used, taken)))
             elif child.object_type is ObjectType.NOTEBOOK and child.language:
                 found[child.path] = _notebook_files(prefix, name, child.path, child.language, used, taken)
     return found
 
 
 class _Taken:
-    def __init__(self, reserved: Mapping[str, str]) -> None:
-        self._owner: dict[str, str | None] = {}
-        for file, path in reserved.items():
-            key = folded(file)
-            self._owner[key] = path
-            parents = key.split("/")[:-1]
-            for depth in range(1, len(parents) + 1):
-                self._owner.setdefault("/".join(parents[:depth]), None)
+    def __init__(self, reserved: Mapping[str, str], foreign: Collection[str]) -> None:
+        self._owner: dict[str, str | None] = {folded(file): path for file, path in reserved.items()}
+        for file in (*reserved, *foreign):
+            for parent in parents(folded(file)):
+                self._owner.setdefault(parent, None)
+        self._foreign = {folded(file) for file in foreign}
 
     def blocks(self, files: Iterable[str], path: str) -> bool:
         return bool(self._owner) and any(self._owner.get(folded(f), path) != path for f in files)
+
+    def blocks_folder(self, folder: str) -> bool:
+        return bool(self._foreign) and any(f in self._foreign for f in (folded(folder), *parents(folded(folder))))
+
+
+def parents(file: str) -> Iterator[str]:
+    """The folders above a file of the tree, the nearest first."""
+    while "/" in file:
+        file = file.rpartition("/")[0]
+        yield file
 
 
 def folded(file: str) -> str:
@@ -71,9 +82,9 @@ def _seniority(child: WorkspaceObject) -> tuple[bool, int, str]:
     return not child.object_type.holds_children, child.object_id, child.path
 
 
-def _folder_prefix(prefix: str, name: str, child: WorkspaceObject, used: set[str]) -> str:
+def _folder_prefix(prefix: str, name: str, child: WorkspaceObject, used: set[str], taken: _Taken) -> str:
     component = folder_component(name)
-    if folded(component) in used:
+    if folded(component) in used or taken.blocks_folder(prefix + component):
         component = folder_component(name, _suffix(child.path, "DIRECTORY"))
     used.add(folded(component))
     return f"{prefix}{component}/"

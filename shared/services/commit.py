@@ -6,38 +6,40 @@ remote head, each enough by itself.
 
 from __future__ import annotations
 
-import json
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.clock import Clock
-from shared.domain.batches import Failure, StagedNotebook
+from shared.domain.batches import Failure, Notice, StagedNotebook
 from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, TreeChange, apply, message
 from shared.domain.manifest import Manifest
 from shared.domain.runs import BatchStatus
-from shared.errors import RemoteMoved, RepositoryError
-from shared.protocols import BlobStore, Repository, Row, Signature, Tables, WriteFile
-from shared.services.export import staging_blob
+from shared.errors import DamagedBlob, RemoteMoved, RepositoryError
+from shared.protocols import BlobStore, Repository, Signature, WriteFile
+from shared.services.batch_rows import BatchStore, staging_blob
+from shared.services.branch import revive
+from shared.services.findings import FindingStore
 from shared.services.lease import held
 from shared.services.manifests import Checkpoint, ManifestStore
-from shared.services.runs import BATCHES
+from shared.services.runs import RunStore
 from shared.services.staged_archive import DamagedArchive, StagedArchive
+from shared.services.stored_plan import load_plan, plan_blob
 
 LEASE = "leases/commit"
 MOST_REBUILDS = 5
 
 
-@dataclass(slots=True)
-class CommitOutcome:
-    """What a call came to: the last commit that the remote holds of this run, files that were overruled."""
+@dataclass(frozen=True, slots=True)
+class CommitIdentity:
+    """What commits say of themselves: committer, workspace and backup root."""
 
-    commit: str | None = None
-    sequence: int = 0
-    notebooks: int = 0
-    conflicts: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    name: str
+    email: str
+    workspace: str
+    root: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,47 +57,43 @@ class CommitService:
 
     def __init__(
         self,
+        *,
         repository: Repository,
         blobs: BlobStore,
-        tables: Tables,
         manifests: ManifestStore,
+        runs: RunStore,
+        batches: BatchStore,
+        findings: FindingStore,
         clock: Clock,
         scratch: Path,
-        *,
-        committer_name: str,
-        committer_email: str,
-        workspace_name: str,
-        root: str,
-        max_files_per_commit: int,
-        max_bytes_per_commit: int,
+        identity: CommitIdentity,
+        max_files: int,
+        max_bytes: int,
     ) -> None:
-        self._repository, self._blobs, self._tables, self._manifests = repository, blobs, tables, manifests
-        self._clock, self._scratch = clock, scratch
-        self._committer = (committer_name, committer_email)
-        self._workspace_name, self._root = workspace_name, root
-        self._max_files, self._max_bytes = max_files_per_commit, max_bytes_per_commit
+        self._repository, self._blobs, self._manifests = repository, blobs, manifests
+        self._runs, self._batches, self._findings = runs, batches, findings
+        self._clock, self._scratch, self._identity = clock, scratch, identity
+        self._max_files, self._max_bytes = max_files, max_bytes
 
-    def commit_staged(self, run_id: str) -> CommitOutcome:
+    def commit_staged(self, run_id: str) -> None:
         """Commit the run's staged batches, in order; with the last one, its deletions.
 
         Raises `LeaseLost`, `RepositoryError`, `StateConflict`: the call is made again and goes on from there.
         """
-        outcome = CommitOutcome()
         with held(self._blobs, LEASE) as still_held:
             before = self._manifests.load()
             while (group := self._next_group(run_id)) is not None:
                 batch_ids, last = group
                 removed = self._removals(run_id, before.manifest if before else {}) if last else ()
                 if batch_ids or removed:
-                    before = self._commit_group(run_id, batch_ids, removed, before, outcome, still_held)
+                    before = self._commit_group(run_id, batch_ids, removed, before, still_held)
                 if last:
                     break
-        return outcome
 
     def _next_group(self, run_id: str) -> tuple[tuple[str, ...], bool] | None:
         """Batches for the next commit, within its bounds, and whether the run has no others."""
-        rows = [(r.key, r.row) for r in self._tables.query(BATCHES, run_id)]
-        staged = [(key, row) for key, row in rows if row["status"] == BatchStatus.STAGED]
+        rows = self._batches.rows(run_id)
+        staged = [(key, row) for key, row in rows.items() if row["status"] == BatchStatus.STAGED]
         chosen: list[str] = []
         files = size = 0
         for key, row in staged:
@@ -104,13 +102,18 @@ class CommitService:
             if chosen and (files > self._max_files or size > self._max_bytes):
                 break
             chosen.append(key)
-        waiting = any(row["status"] == BatchStatus.QUEUED for _, row in rows)
+        waiting = any(row["status"] == BatchStatus.QUEUED for row in rows.values())
         last = not waiting and len(chosen) == len(staged)
         return (tuple(chosen), last) if chosen or last else None
 
     def _removals(self, run_id: str, manifest: Manifest) -> tuple[str, ...]:
-        rows = json.loads(self._blobs.get(f"plans/{run_id}/deletes.json"))
-        return tuple(row["path"] for row in rows if row["path"] in manifest)
+        try:
+            deletes = load_plan(self._blobs, run_id).deletes
+        except (KeyError, DamagedBlob) as error:
+            failure = Failure(plan_blob(run_id), "plan_lost", f"nothing was removed, the next run does it: {error}")
+            self._findings.record_failures(run_id, "deletions", [failure])
+            return ()
+        return tuple(path for path in deletes if path in manifest)
 
     def _commit_group(
         self,
@@ -118,61 +121,71 @@ class CommitService:
         batch_ids: tuple[str, ...],
         removed: tuple[str, ...],
         before: Checkpoint | None,
-        outcome: CommitOutcome,
         still_held: Callable[[], None],
     ) -> Checkpoint | None:
         with ExitStack() as stack:
             chunk = self._open(run_id, batch_ids, removed, stack)
             if chunk.notebooks or chunk.removed:
-                before = self._commit(run_id, chunk, before, outcome, still_held)
-        rows: dict[str, Row] = {
-            key: {"status": BatchStatus.COMMITTED.value, "commit": outcome.commit} for key in chunk.batch_ids
-        }
-        self._tables.upsert_many(BATCHES, run_id, rows)
+                before = self._commit(run_id, chunk, before, still_held)
+        self._batches.committed(run_id, chunk.batch_ids, before.commit if before else None)
         return before
 
     def _commit(
-        self,
-        run_id: str,
-        chunk: _Chunk,
-        before: Checkpoint | None,
-        outcome: CommitOutcome,
-        still_held: Callable[[], None],
+        self, run_id: str, chunk: _Chunk, before: Checkpoint | None, still_held: Callable[[], None]
     ) -> Checkpoint:
-        manifest = before.manifest if before else {}
-        head, change = self._push(run_id, chunk, manifest, still_held)
+        head, change, notices = self._push(run_id, chunk, before, still_held)
         saved = self._manifests.save(run_id, head, change.manifest, before)
-        outcome.commit, outcome.sequence = head, saved.sequence
-        outcome.notebooks += len(change.writes)
-        outcome.conflicts += change.conflicts
+        # Named before the batches count as committed: a crash in between repeats the group, and the names.
+        source = f"commit-{chunk.batch_ids[0] if chunk.batch_ids else 'deletions'}"
+        self._findings.record_failures(run_id, source, [_blocked(n) for n in change.blocked])
+        self._findings.record_notices(run_id, source, [*notices, *map(_overruled, change.conflicts)])
+        self._runs.update(run_id, commit=head)
         return saved
 
     def _push(
-        self, run_id: str, chunk: _Chunk, manifest: Manifest, still_held: Callable[[], None]
-    ) -> tuple[str, TreeChange]:
+        self, run_id: str, chunk: _Chunk, before: Checkpoint | None, still_held: Callable[[], None]
+    ) -> tuple[str, TreeChange, list[Notice]]:
         """Build on the remote head and push; on a head that moved meanwhile, build again."""
+        manifest = before.manifest if before else {}
+        notices: list[Notice] = []
         for _ in range(MOST_REBUILDS):
-            head = self._repository.fetch()
+            head = self._head(before, notices)
             tree = self._repository.tree(head) if head else {}
             change = apply(manifest, chunk.notebooks, chunk.removed, tree)
             commit = self._build(run_id, head, tree, change, chunk)
             still_held()
             if commit is None:
                 # Already there: the push had its effect and its answer, or what follows it, was lost.
-                return str(head), change
+                return str(head), change, notices
+            self._check_built(commit, change)
             try:
                 self._repository.push(commit, head)
             except RemoteMoved:
                 continue
-            return commit, change
+            return commit, change, notices
         raise RepositoryError(action="push", detail=f"the branch moved {MOST_REBUILDS} times in a row")
+
+    def _head(self, before: Checkpoint | None, notices: list[Notice]) -> str | None:
+        head = self._repository.fetch()
+        if head is None and before is not None:
+            notices.append(revive(self._repository, before.commit))
+            head = self._repository.fetch()
+        return head
+
+    def _check_built(self, commit: str, change: TreeChange) -> None:
+        """Before anybody sees a commit, it must hold exactly the exported bytes, and nothing that was removed."""
+        tree = self._repository.tree(commit)
+        wrong = [n.file for n in change.writes if tree.get(n.file) != n.blob]
+        wrong += [file for file in change.deletes if file in tree]
+        if wrong:
+            raise RepositoryError(action="build a commit", detail=f"{len(wrong)} files differ, {wrong[0]!r} among them")
 
     def _build(
         self, run_id: str, head: str | None, tree: dict[str, str], change: TreeChange, chunk: _Chunk
     ) -> str | None:
         now = self._clock.now()
-        who = Signature(*self._committer, when=now)
-        text = message(now, run_id, self._workspace_name, self._root, change.counts)
+        who = Signature(self._identity.name, self._identity.email, when=now)
+        text = message(now, run_id, self._identity.workspace, self._identity.root, change.counts)
         return self._repository.build_commit(head, change.deletes, _writes(tree, change, chunk), text, who, who)
 
     def _open(self, run_id: str, batch_ids: tuple[str, ...], removed: tuple[str, ...], stack: ExitStack) -> _Chunk:
@@ -183,8 +196,8 @@ class CommitService:
         for batch_id in batch_ids:
             try:
                 archive = self._download(run_id, batch_id, stack)
-            except (DamagedArchive, KeyError):
-                self._tables.upsert(BATCHES, run_id, batch_id, {"status": BatchStatus.QUEUED.value})
+            except (DamagedArchive, DamagedBlob, KeyError) as error:
+                self._batches.put_back(run_id, batch_id, str(error))
                 continue
             opened.append(batch_id)
             notebooks += archive.index.notebooks
@@ -192,7 +205,8 @@ class CommitService:
         return _Chunk(tuple(opened), tuple(notebooks), sources, removed)
 
     def _download(self, run_id: str, batch_id: str, stack: ExitStack) -> StagedArchive:
-        target = self._scratch / f"commit-{run_id}-{batch_id}.zip"
+        # Two committers may work in one process: each downloads for itself.
+        target = self._scratch / f"commit-{run_id}-{batch_id}-{uuid.uuid4().hex[:8]}.zip"
         stack.callback(target.unlink, missing_ok=True)
         self._blobs.get_file(staging_blob(run_id, batch_id), target)
         archive = StagedArchive(target)
@@ -208,3 +222,15 @@ def _writes(tree: dict[str, str], change: TreeChange, chunk: _Chunk) -> Iterator
         if tree.get(notebook.file) != notebook.blob:
             archive, member = chunk.sources[notebook.file]
             yield WriteFile(notebook.file, notebook.size, archive.chunks(member))
+
+
+def _blocked(notebook: StagedNotebook) -> Failure:
+    reason = (
+        f"somebody else's file or folder stands where {notebook.file} belongs, and is not touched: "
+        "the next run gives the notebook another file name"
+    )
+    return Failure(notebook.item.path, "blocked_by_file", reason)
+
+
+def _overruled(file: str) -> Notice:
+    return Notice(file, "conflict_overruled", "a person's edit stays in history, the workspace's bytes are in place")

@@ -6,16 +6,20 @@ the batch rows, so a slice that dies is simply followed by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections import Counter
 from dataclasses import dataclass
-from datetime import date
 
 from shared.clock import Clock
-from shared.domain.batches import Failure
-from shared.domain.runs import BatchTotals, Phase, RunStatus, run_day
-from shared.protocols import BlobStore
+from shared.domain.batches import Failure, Notice
+from shared.domain.runs import BatchTotals, Phase, RunStatus
+from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitService
+from shared.services.findings import FindingStore
+from shared.services.retention import RetentionService
 from shared.services.runs import RunStore, parse_time
+
+_log = logging.getLogger("backup.runs")
 
 SHORTEST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 2.0
@@ -37,16 +41,16 @@ class DriveService:
         *,
         commits: CommitService,
         runs: RunStore,
-        blobs: BlobStore,
+        batches: BatchStore,
+        findings: FindingStore,
+        retention: RetentionService,
         clock: Clock,
         chunk_notebooks: int,
-        retention_days: int,
-        read_batch_failures: Callable[[str, str], list[Failure]],
         budget_seconds: float,
     ) -> None:
-        self._commits, self._runs, self._blobs, self._clock = commits, runs, blobs, clock
-        self._chunk, self._retention_days, self._budget = chunk_notebooks, retention_days, budget_seconds
-        self._read_batch_failures = read_batch_failures
+        self._commits, self._runs, self._batches, self._findings = commits, runs, batches, findings
+        self._retention, self._clock = retention, clock
+        self._chunk, self._budget = chunk_notebooks, budget_seconds
 
     def drive(self) -> Slice:
         """Work on the active run until it is over or the time slice ends."""
@@ -59,7 +63,7 @@ class DriveService:
             if RunStatus(str(row["status"])).final:
                 self._runs.release(run_id)
                 return Slice(True, run_id)
-            totals = self._runs.totals(run_id)
+            totals = self._batches.totals(run_id)
             if row["phase"] in (Phase.EXPORTING, Phase.FINISHING) and self._advance(run_id, totals):
                 return Slice(True, run_id)
             self._clock.sleep(_poll_seconds(totals))
@@ -72,61 +76,46 @@ class DriveService:
             self._commit(run_id)
         if totals.queued:
             return False
-        if self._runs.totals(run_id).unsettled:
+        if self._batches.totals(run_id).unsettled:
             return False
         self._finish(run_id)
         return True
 
     def _commit(self, run_id: str) -> None:
         began = self._clock.monotonic()
-        outcome = self._commits.commit_staged(run_id)
+        self._commits.commit_staged(run_id)
         spent = float(self._runs.get(run_id).get("commit_seconds") or 0) + self._clock.monotonic() - began
-        values: dict[str, str | int | float] = {"commit_seconds": round(spent, 3)}
-        if outcome.conflicts:
-            values["conflicts"] = len(outcome.conflicts)
-        if outcome.commit:
-            values["commit"] = outcome.commit
-        self._runs.update(run_id, **values)
-        if outcome.failures:
-            self._runs.record_failures(run_id, f"commit-{outcome.sequence:04}", list(outcome.failures))
+        self._runs.update(run_id, commit_seconds=round(spent, 3))
 
     def _finish(self, run_id: str) -> None:
         self._runs.update(run_id, phase=Phase.FINISHING.value)
-        for batch_id, row in self._runs.batch_rows(run_id).items():
-            if int(row.get("failed") or 0):
-                self._runs.record_failures(run_id, batch_id, self._read_batch_failures(run_id, batch_id))
-        failures = self._runs.failures(run_id)
+        failures, notices = self._batches.failures(run_id), self._findings.notices(run_id)
         row = self._runs.get(run_id)
-        held = int(row.get("held") or 0)
-        status = RunStatus.PARTIAL if failures or held else RunStatus.SUCCEEDED
+        complete = not failures and not int(row.get("held") or 0)
         now = self._clock.now()
         self._runs.update(
             run_id,
-            status=status.value,
+            status=(RunStatus.SUCCEEDED if complete else RunStatus.PARTIAL).value,
             phase=Phase.DONE.value,
             failed=len(failures),
+            notices=len(notices),
             finished_at=now.isoformat(),
             seconds=round((now - parse_time(row["started_at"])).total_seconds(), 3),
         )
+        self._tell(run_id, failures, notices)
         self._runs.release(run_id)
-        self._clean(run_id)
+        self._retention.clean(run_id)
 
-    def _clean(self, run_id: str) -> None:
-        """Remove staged archives, batches and plans of runs older than the retention."""
-        today = self._clock.now().date()
-        for prefix in ("staging/", "batches/", "plans/", "failures/"):
-            for name in list(self._blobs.names(prefix)):
-                owner = name.split("/")[1]
-                if owner != run_id and _age_days(owner, f"{today:%Y%m%d}") > self._retention_days:
-                    self._blobs.delete(name)
+    @staticmethod
+    def _tell(run_id: str, failures: list[Failure], notices: list[Notice]) -> None:
+        """Where alerts look: one line for what was settled, one for what was not."""
+        for name, found, level in (("failures", failures, logging.ERROR), ("notices", notices, logging.WARNING)):
+            if found:
+                codes = ", ".join(f"{count} {code}" for code, count in Counter(f.code for f in found).most_common())
+                _log.log(level, "run %s has %s: %s", run_id, name, codes, extra={"run_id": run_id, "action": name})
 
 
 def _poll_seconds(totals: BatchTotals) -> float:
     """A poll reads every batch row, so its interval follows their number."""
     rows = totals.queued + totals.staged + totals.committed + totals.failed
     return min(max(SHORTEST_POLL_SECONDS, rows / 200), LONGEST_POLL_SECONDS)
-
-
-def _age_days(run_id: str, today: str) -> int:
-    day = run_day(run_id)
-    return (date.fromisoformat(today) - date.fromisoformat(day)).days

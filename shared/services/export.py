@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,19 +17,15 @@ from shared.domain.codec import decode_batch
 from shared.domain.folder_zip import match_members
 from shared.domain.notebooks import ExportFormat
 from shared.domain.runs import BatchStatus
-from shared.errors import TooLarge, WorkspaceError, WorkspaceUnavailable
-from shared.protocols import BlobStore, Row, Tables, Workspace
-from shared.services.runs import BATCHES
+from shared.errors import DamagedBlob, TooLarge, WorkspaceError, WorkspaceUnavailable
+from shared.protocols import BlobStore, Row, Workspace
+from shared.services.batch_rows import BatchStore, batch_blob, staging_blob
+from shared.services.findings import FindingStore
 from shared.services.staged_archive import StagedArchiveWriter
 
 MOST_UNUSABLE_ZIPS = 3
 MOST_WAITING = 64
 """Exports under way for one batch: what bounds its memory, whatever the batch's bytes."""
-
-
-def staging_blob(run_id: str, batch_id: str) -> str:
-    """The blob of a batch's staged archive."""
-    return f"staging/{run_id}/{batch_id}.zip"
 
 
 @dataclass(slots=True)
@@ -57,23 +54,34 @@ class ExportService:
     """Exports batches; safe to run twice, late, or beside itself: the last archive written wins whole."""
 
     def __init__(
-        self, workspace: Workspace, blobs: BlobStore, tables: Tables, clock: Clock, pool: Executor, scratch: Path
+        self,
+        workspace: Workspace,
+        blobs: BlobStore,
+        batches: BatchStore,
+        findings: FindingStore,
+        clock: Clock,
+        pool: Executor,
+        scratch: Path,
     ) -> None:
-        self._workspace, self._blobs, self._tables, self._clock = workspace, blobs, tables, clock
-        self._pool, self._scratch = pool, scratch
+        self._workspace, self._blobs, self._batches, self._findings = workspace, blobs, batches, findings
+        self._clock, self._pool, self._scratch = clock, pool, scratch
         self._unusable_zips = 0
 
     def export_batch(self, run_id: str, batch_id: str) -> None:
-        """Export and stage a batch, then its row.
+        """Export and stage a batch, name its failures, then its row.
 
-        Nothing happens for a batch that is past this. Raises `WorkspaceUnavailable` where nothing at all
-        could be exported, so that the message comes again.
+        Nothing happens for a batch that is past this; one whose blob is lost is given up. Raises
+        `WorkspaceUnavailable` where nothing at all could be exported, so that the message comes again.
         """
-        row = self._tables.get(BATCHES, run_id, batch_id)
-        if row is None or row.row["status"] != BatchStatus.QUEUED:
+        row = self._batches.get(run_id, batch_id)
+        if row is None or row["status"] != BatchStatus.QUEUED:
             return
-        batch = decode_batch(self._blobs.get(f"batches/{run_id}/{batch_id}.json"))
-        target = self._scratch / f"{run_id}-{batch_id}-{id(row):x}.zip"
+        try:
+            batch = decode_batch(self._blobs.get(batch_blob(run_id, batch_id)))
+        except (KeyError, DamagedBlob) as error:
+            self._batches.give_up(run_id, batch_id, f"its blob cannot be read: {error}")
+            return
+        target = self._scratch / f"{run_id}-{batch_id}-{uuid.uuid4().hex[:8]}.zip"
         try:
             with StagedArchiveWriter(target) as archive:
                 staging = _Staging(archive)
@@ -89,7 +97,8 @@ class ExportService:
             "bytes": staging.size,
             "staged_at": self._clock.now().isoformat(),
         }
-        self._tables.upsert(BATCHES, run_id, batch_id, values)
+        self._findings.record_failures(run_id, batch_id, staging.failures)
+        self._batches.update(run_id, batch_id, values)
 
     def _export(self, batch: Batch, staging: _Staging, target: Path) -> None:
         items = {item.path: item for item in batch.items}

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from shared.clock import Clock
 from shared.domain.notebooks import Language, ObjectType, WorkspaceObject
-from shared.domain.planning import TreeListing
-from shared.errors import NotFound, WorkspaceError
+from shared.domain.planning import EVERYTHING, TreeListing, Wanted
+from shared.errors import DamagedBlob, NotFound, WorkspaceError
 from shared.protocols import BlobStore, Workspace
 
 SEGMENT_FOLDERS = 2_000
@@ -29,6 +29,7 @@ class _Walk:
     folders: dict[str, tuple[WorkspaceObject, ...]] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
+    unasked: set[str] = field(default_factory=set)
     unsaved: list[str] = field(default_factory=list)
     segments: int = 0
 
@@ -39,12 +40,20 @@ class TreeLister:
     def __init__(self, workspace: Workspace, blobs: BlobStore, clock: Clock, pool: Executor, threads: int) -> None:
         self._workspace, self._blobs, self._clock, self._pool, self._threads = workspace, blobs, clock, pool, threads
 
-    def list_tree(self, run_id: str, root: str, budget_seconds: float) -> TreeListing | None:
-        """Every folder below `root`; None where the time slice ended first and the step must be run again.
+    def list_tree(
+        self,
+        run_id: str,
+        root: str,
+        budget_seconds: float,
+        wanted: Wanted = EVERYTHING,
+    ) -> TreeListing | None:
+        """Every folder below `root` that leads to something wanted.
+
+        None where the time slice ended first and the step must be run again.
 
         Raises `WorkspaceError` where the root itself cannot be listed: nothing could be told apart then.
         """
-        walk = self._resume(run_id, root)
+        walk = self._resume(run_id, root, wanted)
         deadline = self._clock.monotonic() + budget_seconds
         running: dict[Future[list[WorkspaceObject]], str] = {}
         while walk.todo or running:
@@ -55,12 +64,14 @@ class TreeLister:
             if late and not running:
                 self._save_segment(run_id, walk)
                 return None
-            self._collect(walk, running, root)
+            self._collect(walk, running, root, wanted)
             if len(walk.unsaved) >= SEGMENT_FOLDERS:
                 self._save_segment(run_id, walk)
-        return TreeListing(root=root, folders=walk.folders, unknown=walk.unknown)
+        return TreeListing(root, walk.folders, walk.unknown, frozenset(walk.unasked))
 
-    def _collect(self, walk: _Walk, running: dict[Future[list[WorkspaceObject]], str], root: str) -> None:
+    def _collect(
+        self, walk: _Walk, running: dict[Future[list[WorkspaceObject]], str], root: str, wanted: Wanted
+    ) -> None:
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
             path = running.pop(future)
@@ -72,17 +83,22 @@ class TreeLister:
                 # A 404 may mean 'no permission': either way nothing is known of what is below.
                 walk.unknown[path] = f"{'not found' if isinstance(error, NotFound) else error.code}: {error}"
                 continue
-            _enter(walk, path, children)
+            _enter(walk, path, children, wanted)
             walk.unsaved.append(path)
 
-    def _resume(self, run_id: str, root: str) -> _Walk:
+    def _resume(self, run_id: str, root: str, wanted: Wanted) -> _Walk:
         walk = _Walk()
         for name in self._blobs.names(f"plans/{run_id}/listing-"):
             walk.segments += 1
-            for path, children in _decode(self._blobs.get(name)):
-                _enter(walk, path, children)
+            try:
+                rows = list(_decode(self._blobs.get(name)))
+            except (DamagedBlob, KeyError):
+                # Its folders are simply listed again.
+                continue
+            for path, children in rows:
+                _enter(walk, path, children, wanted)
         reached = {c.path for children in walk.folders.values() for c in children if c.object_type.holds_children}
-        walk.todo = sorted((reached | {root}) - walk.folders.keys())
+        walk.todo = sorted((reached | {root}) - walk.folders.keys() - walk.unasked)
         return walk
 
     def _save_segment(self, run_id: str, walk: _Walk) -> None:
@@ -92,9 +108,12 @@ class TreeLister:
         walk.unsaved.clear()
 
 
-def _enter(walk: _Walk, path: str, children: tuple[WorkspaceObject, ...]) -> None:
+def _enter(walk: _Walk, path: str, children: tuple[WorkspaceObject, ...], wanted: Wanted) -> None:
     walk.folders[path] = children
-    walk.todo.extend(c.path for c in children if c.object_type.holds_children)
+    folders = [c.path for c in children if c.object_type.holds_children]
+    asked = [folder for folder in folders if wanted.leads_to(folder)]
+    walk.todo.extend(asked)
+    walk.unasked.update(set(folders) - set(asked))
 
 
 def _encode(folders: Iterable[tuple[str, tuple[WorkspaceObject, ...]]]) -> bytes:

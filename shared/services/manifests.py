@@ -11,7 +11,7 @@ from operator import attrgetter
 from shared.clock import Clock
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.notebooks import ExportFormat, Language
-from shared.errors import BackupError
+from shared.errors import BackupError, DamagedBlob
 from shared.protocols import BlobStore, Row, Tables
 from shared.services.runs import CHECKPOINTS
 
@@ -24,9 +24,15 @@ _FORMATS = {fmt.value: fmt for fmt in ExportFormat}
 
 
 class ManifestMissing(BackupError):
-    """The manifest {name}, which the checkpoint names, is gone. Restore the blob, or delete the checkpoint row."""
+    """The manifest {name}, which the checkpoint names, is gone. Make it again with `./backup rebuild`."""
 
     code = "manifest_missing"
+
+
+class DamagedManifest(BackupError):
+    """The manifest {name} is not what was written. Make it again with `./backup rebuild`."""
+
+    code = "damaged_manifest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +51,16 @@ class ManifestStore:
     def __init__(self, blobs: BlobStore, tables: Tables, clock: Clock) -> None:
         self._blobs, self._tables, self._clock = blobs, tables, clock
 
+    def current_name(self) -> str | None:
+        """The manifest that the checkpoint names, or None before the first."""
+        stored = self._tables.get(CHECKPOINTS, *_ROW)
+        return str(stored.row["manifest"]) if stored else None
+
     def load(self) -> Checkpoint | None:
-        """The last checkpoint with its manifest; None before the first. Raises `ManifestMissing`."""
+        """The last checkpoint with its manifest; None before the first.
+
+        Raises `ManifestMissing`, `DamagedManifest`.
+        """
         stored = self._tables.get(CHECKPOINTS, *_ROW)
         if stored is None:
             return None
@@ -55,14 +69,16 @@ class ManifestStore:
             data = self._blobs.get(name)
         except KeyError:
             raise ManifestMissing(name=name) from None
-        return Checkpoint(
-            str(stored.row["commit"]), decode_manifest(data), int(stored.row["sequence"] or 0), stored.etag
-        )
+        except DamagedBlob:
+            raise DamagedManifest(name=name) from None
+        manifest = decode_manifest(data)
+        return Checkpoint(str(stored.row["commit"]), manifest, int(stored.row["sequence"] or 0), stored.etag)
 
     def save(self, run_id: str, commit: str, manifest: Manifest, before: Checkpoint | None) -> Checkpoint:
         """Write a manifest, then move the checkpoint on from `before`. Raises `StateConflict`."""
         sequence = (before.sequence if before else 0) + 1
-        name = f"manifests/{run_id}-{sequence:06}.jsonl.gz"
+        # Two committers may reach the same sequence: the commit tells their manifests apart.
+        name = f"manifests/{run_id}-{sequence:06}-{commit[:12]}.jsonl.gz"
         self._blobs.put(name, encode_manifest(manifest))
         row: Row = {
             "commit": commit,

@@ -1,30 +1,33 @@
 """Planning: list the tree, compare with the last manifest, write batches, enqueue them.
 
-Order of writing: listing segments, batch blobs and deletions, the plan's summary, batch rows, messages.
-The summary decides the plan: a step that is run again after it only completes rows and messages. The
+Order of writing: listing segments, batch blobs, the plan, failures and notices, batch rows, messages. The
+plan is written once and decides: a step that is run again after it only completes rows and messages. The
 messages leave with the function's answer, by its output binding: a host that sends a message for a queue
 it listens to takes it at once, where one sent by a client waits for the next poll.
 """
 
 from __future__ import annotations
 
-import json
+import secrets
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.clock import Clock
-from shared.domain.batches import Batch, ChangeKind, Failure
+from shared.domain.batches import ChangeKind, Failure
 from shared.domain.batching import make_batches
 from shared.domain.codec import encode_batch
-from shared.domain.manifest import Manifest
-from shared.domain.planning import Plan, TreeListing, compare
-from shared.domain.runs import BatchStatus, Phase, RunStatus
-from shared.protocols import BlobStore, Queue, Repository, Row, Tables
+from shared.domain.planning import EVERYTHING, Plan, TreeListing, Wanted, compare
+from shared.domain.runs import Phase, RunStatus
+from shared.errors import DamagedBlob
+from shared.protocols import BlobStore, Repository, Row
+from shared.services.batch_rows import BatchStore, batch_blob, export_message
+from shared.services.branch import look_at_branch
+from shared.services.findings import FindingStore
 from shared.services.listing import TreeLister
 from shared.services.manifests import ManifestStore
-from shared.services.runs import BATCHES, PLAN_QUEUE, RunStore
+from shared.services.runs import RunStore
+from shared.services.stored_plan import StoredPlan, encode_plan, load_plan, plan_blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +48,15 @@ class PlanService:
         repository: Repository,
         manifests: ManifestStore,
         runs: RunStore,
-        tables: Tables,
+        batches: BatchStore,
+        findings: FindingStore,
         blobs: BlobStore,
-        queue: Queue,
-        clock: Clock,
         root: str,
         guard_share: float,
         budget_seconds: float,
     ) -> None:
         self._lister, self._repository, self._manifests, self._runs = lister, repository, manifests, runs
-        self._tables, self._blobs, self._queue, self._clock = tables, blobs, queue, clock
+        self._batches, self._findings, self._blobs = batches, findings, blobs
         self._root, self._guard_share, self._budget = root, guard_share, budget_seconds
 
     def plan(self, run_id: str) -> PlanStep:
@@ -68,88 +70,75 @@ class PlanService:
         if RunStatus(str(row["status"])).final:
             return PlanStep(True)
         if row["phase"] not in (Phase.QUEUED, Phase.PLANNING):
-            return PlanStep(True, self._messages(run_id, self._waiting(self._runs.batch_rows(run_id))))
+            return PlanStep(True, _messages(run_id, self._batches.waiting(run_id)))
         self._runs.update(run_id, phase=Phase.PLANNING.value)
-        summary = self._stored_summary(run_id) or self._make_plan(run_id)
-        if summary is None:
-            self._queue.send(PLAN_QUEUE, json.dumps({"run_id": run_id}))
+        if not self._is_planned(run_id) and not self._make_plan(run_id, row):
+            self._runs.enqueue_planning(run_id)
             return PlanStep(False)
-        waiting = self._enter_batches(run_id, summary["batches"])
-        self._runs.update(run_id, phase=Phase.EXPORTING.value, **summary["counts"])
-        return PlanStep(True, self._messages(run_id, waiting))
+        return PlanStep(True, _messages(run_id, self._enter(run_id)))
 
-    def _stored_summary(self, run_id: str) -> dict[str, dict[str, int]] | None:
+    def _is_planned(self, run_id: str) -> bool:
         try:
-            stored: dict[str, dict[str, int]] = json.loads(self._blobs.get(f"plans/{run_id}/plan.json"))
+            load_plan(self._blobs, run_id)
         except KeyError:
-            return None
-        return stored
+            return False
+        except DamagedBlob:
+            # No batch of it was asked for yet: the plan is made again.
+            self._blobs.delete(plan_blob(run_id))
+            return False
+        return True
 
-    def _make_plan(self, run_id: str) -> dict[str, dict[str, int]] | None:
+    def _make_plan(self, run_id: str, row: Row) -> bool:
+        """List, compare, and store the plan; False where the time slice ended first."""
+        wanted = self._wanted(row)
         with ThreadPoolExecutor(1, thread_name_prefix="plan") as beside:
-            known = beside.submit(self._known)
-            listing = self._lister.list_tree(run_id, self._root, self._budget)
+            looking = beside.submit(look_at_branch, self._repository, self._manifests)
+            listing = self._lister.list_tree(run_id, self._root, self._budget, wanted)
             if listing is None:
-                return None
-            manifest, drifted = known.result()
-        plan = compare(listing, manifest, drifted=drifted, guard_share=self._guard_share)
+                return False
+            view = looking.result()
+        plan = compare(listing, view.manifest, branch=view.state, guard_share=self._guard_share, wanted=wanted)
         batches = self._write_batches(run_id, plan, listing)
-        self._write_deletes(run_id, plan)
-        self._runs.record_failures(run_id, "plan", _plan_failures(plan, listing))
-        summary = {"batches": batches, "counts": _counts(plan, listing, len(batches))}
-        self._blobs.put(f"plans/{run_id}/plan.json", json.dumps(summary).encode())
-        return summary
+        stored = StoredPlan(
+            batches=batches,
+            counts=_counts(plan, listing, len(batches)),
+            deletes=tuple(e.path for e in plan.deletes),
+            held=tuple(e.path for e in plan.held_deletes),
+            failures=_plan_failures(plan, listing),
+            notices=view.notices,
+        )
+        # The first of several planners decides: the batches of the others are never entered.
+        self._blobs.create(plan_blob(run_id), encode_plan(stored))
+        return True
 
-    def _known(self) -> tuple[Manifest, frozenset[str]]:
-        """The last manifest, and those of its files that the branch no longer holds so."""
-        checkpoint = self._manifests.load()
-        manifest: Manifest = checkpoint.manifest if checkpoint else {}
-        return manifest, self._drifted(checkpoint.commit if checkpoint else None, manifest)
-
-    def _drifted(self, commit: str | None, manifest: Manifest) -> frozenset[str]:
-        """Files that the branch no longer holds as the manifest says, because somebody else pushed."""
-        head = self._repository.fetch()
-        if head == commit or not manifest:
-            return frozenset()
-        tree = self._repository.tree(head) if head else {}
-        return frozenset(e.file for e in manifest.values() if tree.get(e.file) != e.blob)
+    def _wanted(self, row: Row) -> Wanted:
+        retry_of = row.get("retry_of")
+        if not retry_of:
+            return EVERYTHING
+        return Wanted(failure.path for failure in self._batches.failures(str(retry_of)))
 
     def _write_batches(self, run_id: str, plan: Plan, listing: TreeListing) -> dict[str, int]:
+        """Write the batches under names of this attempt's own; returns their sizes by id."""
         counts: dict[str, int] = {}
+        attempt = secrets.token_hex(3)
         for batch in make_batches(run_id, plan, listing):
-            self._blobs.put(batch_blob(batch), encode_batch(batch))
-            counts[batch.batch_id] = len(batch.items)
+            named = replace(batch, batch_id=f"{batch.batch_id}-{attempt}")
+            self._blobs.put(batch_blob(run_id, named.batch_id), encode_batch(named))
+            counts[named.batch_id] = len(named.items)
         return counts
 
-    def _write_deletes(self, run_id: str, plan: Plan) -> None:
-        rows = [{"path": entry.path, "file": entry.file} for entry in plan.deletes]
-        self._blobs.put(f"plans/{run_id}/deletes.json", json.dumps(rows).encode())
-        held = [entry.path for entry in plan.held_deletes]
-        self._blobs.put(f"plans/{run_id}/held.json", json.dumps(held).encode())
-
-    def _enter_batches(self, run_id: str, batches: dict[str, int]) -> list[str]:
-        """Write the rows that are missing; returns the batches that wait for their export."""
-        known = self._runs.batch_rows(run_id)
-        fresh: dict[str, Row] = {
-            batch_id: {"status": BatchStatus.QUEUED.value, "planned": count}
-            for batch_id, count in batches.items()
-            if batch_id not in known
-        }
-        self._tables.upsert_many(BATCHES, run_id, fresh)
-        return self._waiting({**known, **fresh})
-
-    @staticmethod
-    def _waiting(rows: dict[str, Row]) -> list[str]:
-        return sorted(batch_id for batch_id, row in rows.items() if row["status"] == BatchStatus.QUEUED)
-
-    @staticmethod
-    def _messages(run_id: str, batch_ids: Iterable[str]) -> tuple[str, ...]:
-        return tuple(json.dumps({"run_id": run_id, "batch_id": batch_id}) for batch_id in batch_ids)
+    def _enter(self, run_id: str) -> list[str]:
+        """Bring the stored plan into rows; returns the batches that wait for their export."""
+        stored = load_plan(self._blobs, run_id)
+        self._findings.record_failures(run_id, "plan", stored.failures)
+        self._findings.record_notices(run_id, "plan", stored.notices)
+        waiting = self._batches.enter(run_id, stored.batches)
+        self._runs.update(run_id, phase=Phase.EXPORTING.value, **stored.counts)
+        return waiting
 
 
-def batch_blob(batch: Batch) -> str:
-    """The blob that holds a batch."""
-    return f"batches/{batch.run_id}/{batch.batch_id}.json"
+def _messages(run_id: str, batch_ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(export_message(run_id, batch_id) for batch_id in batch_ids)
 
 
 def _counts(plan: Plan, listing: TreeListing, batches: int) -> dict[str, int]:
@@ -167,9 +156,9 @@ def _counts(plan: Plan, listing: TreeListing, batches: int) -> dict[str, int]:
     }
 
 
-def _plan_failures(plan: Plan, listing: TreeListing) -> list[Failure]:
+def _plan_failures(plan: Plan, listing: TreeListing) -> tuple[Failure, ...]:
     unknown = [
         Failure(path, "folder_unknown", f"could not be listed, so nothing below it was touched: {reason}")
         for path, reason in sorted(listing.unknown.items())
     ]
-    return [*unknown, *plan.failures]
+    return (*unknown, *plan.failures)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
 from shared.clock import Clock
-from shared.domain.batches import Failure
-from shared.domain.runs import BatchStatus, BatchTotals, Phase, RunStatus, make_run_id
+from shared.domain.runs import Phase, RunStatus, make_run_id
 from shared.errors import BackupError, RunActive, StateConflict
-from shared.protocols import BlobStore, Queue, Row, StoredRow, Tables
+from shared.protocols import Queue, Row, StoredRow, Tables
 
-RUNS, BATCHES, CHECKPOINTS = "runs", "batches", "checkpoints"
-PLAN_QUEUE, EXPORT_QUEUE = "backup-plan", "backup-export"
+RUNS, CHECKPOINTS = "runs", "checkpoints"
+PLAN_QUEUE = "backup-plan"
 _PARTITION = "run"
 _LEASE = ("lease", "run")
 
@@ -31,23 +30,29 @@ class RunStore:
     def __init__(
         self,
         tables: Tables,
-        blobs: BlobStore,
         queue: Queue,
         clock: Clock,
         entropy: Callable[[], str] = lambda: secrets.token_hex(2),
     ) -> None:
-        self._tables, self._blobs, self._queue, self._clock, self._entropy = tables, blobs, queue, clock, entropy
+        self._tables, self._queue, self._clock, self._entropy = tables, queue, clock, entropy
 
-    def start(self, trigger: str) -> str:
+    def start(self, trigger: str, *, retry_of: str | None = None) -> str:
         """Take the run's lease, write its row and enqueue its planning; returns the run id.
 
-        Raises `RunActive` where another run is under way. A lease whose run has ended is taken over.
+        `retry_of` names a run whose failures alone are taken again. Raises `RunActive` where another run is
+        under way, `UnknownRun`. A lease whose run has ended is taken over.
         """
+        if retry_of is not None:
+            self.get(retry_of)
         run_id = make_run_id(self._clock.now(), self._entropy())
         self._take_lease(run_id)
-        self._tables.insert(RUNS, _PARTITION, run_id, self._first_row(trigger))
-        self._queue.send(PLAN_QUEUE, json.dumps({"run_id": run_id}))
+        self._tables.insert(RUNS, _PARTITION, run_id, {**self._first_row(trigger), "retry_of": retry_of})
+        self.enqueue_planning(run_id)
         return run_id
+
+    def enqueue_planning(self, run_id: str) -> None:
+        """Send the message that asks for a planning step."""
+        self._queue.send(PLAN_QUEUE, json.dumps({"run_id": run_id}))
 
     def active(self) -> str | None:
         """The run that holds the lease, or None."""
@@ -74,27 +79,6 @@ class RunStore:
     def recent(self, limit: int) -> list[StoredRow]:
         """The newest runs first."""
         return sorted(self._tables.query(RUNS, _PARTITION), key=lambda r: r.key, reverse=True)[:limit]
-
-    def totals(self, run_id: str) -> BatchTotals:
-        """Sums over the run's batch rows."""
-        return total(row.row for row in self._tables.query(BATCHES, run_id))
-
-    def batch_rows(self, run_id: str) -> dict[str, Row]:
-        """The run's batch rows by batch id."""
-        return {row.key: row.row for row in self._tables.query(BATCHES, run_id)}
-
-    def record_failures(self, run_id: str, source: str, failures: list[Failure]) -> None:
-        """Keep failures that one step of a run found, under the step's name; a repeat overwrites its own."""
-        payload = [{"path": f.path, "code": f.code, "reason": f.reason} for f in failures]
-        self._blobs.put(f"failures/{run_id}/{source}.json", json.dumps(payload).encode())
-
-    def failures(self, run_id: str) -> list[Failure]:
-        """All failures of a run, each path once, in path order."""
-        found: dict[str, Failure] = {}
-        for name in self._blobs.names(f"failures/{run_id}/"):
-            for item in json.loads(self._blobs.get(name)):
-                found.setdefault(item["path"], Failure(item["path"], item["code"], item["reason"]))
-        return [found[path] for path in sorted(found)]
 
     def _first_row(self, trigger: str) -> Row:
         return {
@@ -124,33 +108,6 @@ class RunStore:
 
     def _now(self) -> str:
         return self._clock.now().isoformat()
-
-
-def total(rows: Iterable[Row]) -> BatchTotals:
-    """Sum batch rows; a row's `notebooks` is what was planned, `exported` and `failed` what came of it."""
-    batches = dict.fromkeys(BatchStatus, 0)
-    planned = staged = exported = committed = failed = 0
-    for row in rows:
-        status = BatchStatus(str(row["status"]))
-        batches[status] += 1
-        count = int(row.get("planned") or 0)
-        planned += count
-        lost = count if status is BatchStatus.FAILED else int(row.get("failed") or 0)
-        failed += lost
-        exported += count - lost if status in (BatchStatus.STAGED, BatchStatus.COMMITTED) else 0
-        staged += count - lost if status is BatchStatus.STAGED else 0
-        committed += count - lost if status is BatchStatus.COMMITTED else 0
-    return BatchTotals(
-        queued=batches[BatchStatus.QUEUED],
-        staged=batches[BatchStatus.STAGED],
-        committed=batches[BatchStatus.COMMITTED],
-        failed=batches[BatchStatus.FAILED],
-        notebooks=planned,
-        notebooks_staged=staged,
-        notebooks_exported=exported,
-        notebooks_committed=committed,
-        notebooks_failed=failed,
-    )
 
 
 def parse_time(value: object) -> datetime:

@@ -78,10 +78,3 @@ class StagedArchive:
     def close(self) -> None:
         """Close the file."""
         self._zip.close()
-
-
-def read_index(source: Path) -> StagedBatch:
-    """The index of an archive. Raises `DamagedArchive`."""
-    archive = StagedArchive(source)
-    archive.close()
-    return archive.index

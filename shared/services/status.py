@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from shared.clock import Clock
 from shared.domain.runs import Phase, RunStatus, progress
 from shared.protocols import Row
+from shared.services.batch_rows import BatchStore
+from shared.services.findings import FindingStore
 from shared.services.runs import RunStore, parse_time
 
 type Json = dict[str, Any]
@@ -17,8 +20,8 @@ PLAN_COUNTS = ("listed", "folders", "unchanged", "created", "changed", "renamed"
 class StatusService:
     """Reads run rows and batch rows; writes nothing."""
 
-    def __init__(self, runs: RunStore, clock: Clock) -> None:
-        self._runs, self._clock = runs, clock
+    def __init__(self, runs: RunStore, batches: BatchStore, findings: FindingStore, clock: Clock) -> None:
+        self._runs, self._batches, self._findings, self._clock = runs, batches, findings, clock
 
     def overview(self) -> Json:
         """The active run, if any, and the last one that ended."""
@@ -37,7 +40,8 @@ class StatusService:
         """One run in full: progress while it runs, failures with their reasons. Raises `UnknownRun`."""
         row = self._runs.get(run_id)
         answer = summary(run_id, row)
-        answer["failures"] = [{"path": f.path, "code": f.code, "reason": f.reason} for f in self._runs.failures(run_id)]
+        answer["failures"] = [asdict(failure) for failure in self._batches.failures(run_id)]
+        answer["notices"] = [asdict(notice) for notice in self._findings.notices(run_id)]
         answer["progress"] = self._progress(run_id, row)
         return answer
 
@@ -47,7 +51,7 @@ class StatusService:
             return {"percent": 100.0, "notebooks_per_second": _rate(row), "remaining_seconds": 0.0}
         if row["phase"] in (Phase.QUEUED, Phase.PLANNING):
             return {"percent": 0.0, "notebooks_per_second": 0.0, "remaining_seconds": None}
-        totals = self._runs.totals(run_id)
+        totals = self._batches.totals(run_id)
         shown = progress(totals, parse_time(row["started_at"]), self._clock.now())
         return {
             "percent": shown.percent,
@@ -66,6 +70,7 @@ def summary(run_id: str, row: Row) -> Json:
         "status": row["status"],
         "phase": row["phase"],
         "trigger": row.get("trigger"),
+        "retry_of": row.get("retry_of"),
         "started_at": row["started_at"],
         "finished_at": row.get("finished_at"),
         "seconds": row.get("seconds"),

@@ -12,7 +12,7 @@ ALLOWED = {
     "shared/domain": ("shared.domain",),
     "shared/services": ("shared.domain", "shared.services", "shared.protocols", "shared.errors", "shared.clock"),
     "shared/adapters": ("shared.domain", "shared.adapters", "shared.protocols", "shared.errors", "shared.clock"),
-    "functions": ("functions", "shared.services", "shared.errors", "shared.wiring"),
+    "functions": ("functions", "shared.services", "shared.domain", "shared.errors", "shared.wiring"),
 }
 OURS = ("shared", "functions", "local", "tests", "function_app")
 PURE = {"os", "pathlib", "time", "socket", "subprocess", "requests", "urllib3", "git", "azure", "threading", "random"}

@@ -14,7 +14,14 @@ from shared.services.status import Json
 
 type Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
-_STATUS_BY_CODE = {"unknown_run": 404, "not_found": 404, "run_active": 409, "state_conflict": 409, "too_large": 413}
+_STATUS_BY_CODE = {
+    "unknown_run": 404,
+    "unknown_maintenance": 404,
+    "not_found": 404,
+    "run_active": 409,
+    "state_conflict": 409,
+    "too_large": 413,
+}
 _log = logging.getLogger("backup.http")
 
 

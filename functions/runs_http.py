@@ -36,7 +36,7 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("runs", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @guarded
 def start_run(req: func.HttpRequest) -> func.HttpResponse:
-    """`POST /api/runs`: start a run now; `{"retry": RUN}` takes that run's failures alone; 409 where one is under way."""
+    """`POST /api/runs`: start a run now, or take the failures of one again; 409 where one is under way."""
     run_id = services().runs.start("http", retry_of=_retried(req.get_body()))
     return answer({"run_id": run_id, "status": "running"}, status=202, headers={"Location": f"/api/runs/{run_id}"})
 

@@ -126,6 +126,7 @@ class LocalSystem:
         settings = {
             "BACKUP_SCRATCH": str(self.options.data / "scratch"),
             "BACKUP_SCHEDULE": os.environ.get("BACKUP_SCHEDULE", "0 30 2 * * *"),
+            "BACKUP_VERIFY_SCHEDULE": os.environ.get("BACKUP_VERIFY_SCHEDULE", "0 30 6 * * *"),
         }
         if "AzureWebJobsStorage" not in os.environ:
             self._azurite = Azurite(self.options.data / "azurite")

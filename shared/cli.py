@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Dat
 out, notes = Console(), Console(stderr=True)
 
 MOST_SHOWN = 20
+POLL_SECONDS = 0.3
 LOCAL_ADDRESS_FILE = Path(".local/backup.json")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -130,6 +131,39 @@ def runs(
 
 
 @app.command()
+def verify(context: typer.Context, as_json: AsJson = False) -> None:
+    """Have the backup prove its contents. Ends with 1 if something is not as it must be."""
+    _maintain(context.obj, "verifications", as_json)
+
+
+@app.command()
+def rebuild(context: typer.Context, as_json: AsJson = False) -> None:
+    """Make manifest and checkpoint again from Git and a listing, where they were lost or damaged."""
+    _maintain(context.obj, "rebuilds", as_json)
+
+
+def _maintain(client: Client, route: str, as_json: bool) -> None:
+    identity = client.call("POST", route)["id"]
+    with notes.status(f"{route.removesuffix('s')} {identity}"):
+        while (answer := client.call("GET", f"{route}/{identity}"))["status"] in ("queued", "running"):
+            time.sleep(POLL_SECONDS)
+    if as_json:
+        out.print_json(json.dumps(answer))
+    else:
+        _show_maintenance(answer)
+    raise typer.Exit(0 if answer["status"] == "passed" else 1)
+
+
+def _show_maintenance(answer: dict[str, Any]) -> None:
+    table = Table(show_header=False, box=None)
+    for name, value in answer.items():
+        if isinstance(value, str | int) and value not in (0, "") and not isinstance(value, bool):
+            table.add_row(name.replace("_", " "), escape(str(value)))
+    out.print(table)
+    _show_findings(answer)
+
+
+@app.command()
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Check every outside system and right that the settings name. Ends with 1 if a check fails."""
     checks = context.obj.call("GET", "doctor")["checks"]
@@ -177,11 +211,15 @@ def _show(run: dict[str, Any], as_json: bool) -> None:
         if count and kind != "listed":
             table.add_row(kind, str(count))
     out.print(table)
+    _show_findings(run)
+
+
+def _show_findings(answer: dict[str, Any]) -> None:
     for name, colour in (("failures", "yellow"), ("notices", "cyan")):
-        for found in run.get(name, [])[:MOST_SHOWN]:
+        for found in answer.get(name, [])[:MOST_SHOWN]:
             out.print(f"  [{colour}]{found['code']}[/] {escape(found['path'])}: {escape(found['reason'])}")
-        if len(run.get(name, [])) > MOST_SHOWN:
-            out.print(f"  and {len(run[name]) - MOST_SHOWN} {name} more: `./backup status --json`")
+        if len(answer.get(name, [])) > MOST_SHOWN:
+            out.print(f"  and {len(answer[name]) - MOST_SHOWN} {name} more, in full with --json")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     commit_max_megabytes: Annotated[int, Field(**_alias("BACKUP_COMMIT_MAX_MEGABYTES"), ge=1)] = 256
     staging_retention_days: Annotated[int, Field(**_alias("BACKUP_STAGING_RETENTION_DAYS"), ge=0)] = 7
     manifest_retention_days: Annotated[int, Field(**_alias("BACKUP_MANIFEST_RETENTION_DAYS"), ge=1)] = 35
+    verify_schedule: Annotated[str, Field(**_alias("BACKUP_VERIFY_SCHEDULE"))] = "0 30 6 * * *"
+    verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
+    verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200
     stall_minutes: Annotated[int, Field(**_alias("BACKUP_STALL_MINUTES"), ge=1)] = 15
     step_budget_seconds: Annotated[float, Field(**_alias("BACKUP_STEP_BUDGET_SECONDS"), gt=0, le=540)] = 300.0
     committer_name: Annotated[str, Field(**_alias("BACKUP_COMMITTER_NAME"))] = "Notebook Backup"

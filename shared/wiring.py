@@ -25,11 +25,15 @@ from shared.services.drive import DriveService
 from shared.services.export import ExportService
 from shared.services.findings import FindingStore
 from shared.services.listing import TreeLister
+from shared.services.maintenance import MaintenanceStore
 from shared.services.manifests import ManifestStore
 from shared.services.plan import PlanService
+from shared.services.rebuild import RebuildService
 from shared.services.retention import RetentionService
 from shared.services.runs import RunStore
 from shared.services.status import StatusService
+from shared.services.stored_state import StoredStateCheck
+from shared.services.verify import VerifyService
 from shared.services.watch import WatchService
 from shared.settings import Settings
 
@@ -55,16 +59,28 @@ class Services:
     plan: PlanService
     export: ExportService
     drive: DriveService
+    maintenance: MaintenanceStore
+    verify: VerifyService
+    rebuild: RebuildService
     watch: WatchService
     status: StatusService
     doctor: DoctorService
+
+
+_around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
 
 
 @functools.lru_cache(maxsize=1)
 def services() -> Services:
     """The process's own services, from its environment. Raises `ValidationError` naming each wrong setting."""
     settings = Settings.model_validate({})
-    return build(settings, connect(settings))
+    return build(settings, _around(connect(settings)))
+
+
+def decorate(around: Callable[[Adapters], Adapters]) -> None:
+    """Have the process's own services built on adapters that `around` makes of the real ones."""
+    global _around
+    _around = around
 
 
 def connect(settings: Settings) -> Adapters:
@@ -105,6 +121,9 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         plan=_plan(settings, a, pool, s),
         export=ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch),
         drive=_drive(settings, a, s),
+        maintenance=s.maintenance,
+        verify=_verify(settings, a, s),
+        rebuild=_rebuild(settings, a, pool, s),
         watch=WatchService(
             runs=s.runs, batches=s.batches, clock=a.clock, stall=timedelta(minutes=settings.stall_minutes)
         ),
@@ -121,6 +140,7 @@ class _Stores:
     findings: FindingStore
     batches: BatchStore
     manifests: ManifestStore
+    maintenance: MaintenanceStore
 
     @classmethod
     def over(cls, a: Adapters) -> _Stores:
@@ -130,6 +150,7 @@ class _Stores:
             findings=findings,
             batches=BatchStore(a.tables, a.blobs, a.queue, findings),
             manifests=ManifestStore(a.blobs, a.tables, a.clock),
+            maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock),
         )
 
 
@@ -184,6 +205,32 @@ def _commits(settings: Settings, a: Adapters, s: _Stores) -> CommitService:
         identity=identity,
         max_files=settings.commit_max_files,
         max_bytes=settings.commit_max_megabytes * 2**20,
+    )
+
+
+def _verify(settings: Settings, a: Adapters, s: _Stores) -> VerifyService:
+    return VerifyService(
+        repository=a.repository,
+        workspace=a.workspace,
+        manifests=s.manifests,
+        state=StoredStateCheck(a.blobs, s.runs, s.batches, settings.scratch),
+        store=s.maintenance,
+        clock=a.clock,
+        days=settings.verify_days,
+        read_back=settings.verify_read_back,
+    )
+
+
+def _rebuild(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Stores) -> RebuildService:
+    return RebuildService(
+        lister=TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads),
+        repository=a.repository,
+        blobs=a.blobs,
+        manifests=s.manifests,
+        runs=s.runs,
+        store=s.maintenance,
+        root=settings.backup_root,
+        budget_seconds=settings.step_budget_seconds,
     )
 
 

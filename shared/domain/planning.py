@@ -87,11 +87,13 @@ def compare(
     notebooks = {n.path: n for n in listing.notebooks()}
     absent = [e for e in manifest.values() if e.path not in notebooks]
     hidden = [e for e in absent if _below_unknown(e.path, listing)]
-    gone = {e.object_id: e for e in absent if not _below_unknown(e.path, listing)}
+    gone = [e for e in absent if not _below_unknown(e.path, listing)]
+    # A rebuilt manifest knows no object id, 0, of what the workspace no longer has.
+    by_id = {e.object_id: e for e in gone if e.object_id}
     renamed = {
-        n.object_id: gone[n.object_id] for n in notebooks.values() if n.object_id in gone and n.path not in manifest
+        n.object_id: by_id[n.object_id] for n in notebooks.values() if n.object_id in by_id and n.path not in manifest
     }
-    lost = [e for e in absent if e.object_id in gone and e.object_id not in renamed and e.path in wanted]
+    lost = [e for e in gone if renamed.get(e.object_id) is not e and e.path in wanted]
     held = lost if len(lost) > max(FEWEST_GUARDED_DELETIONS, guard_share * len(manifest)) else []
     files = assign_files(listing.root, listing.folders, {e.file: e.path for e in (*hidden, *held)}, branch.foreign)
     items = tuple(

@@ -11,11 +11,13 @@ from operator import attrgetter
 from shared.clock import Clock
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.notebooks import ExportFormat, Language
+from shared.domain.seal import seal
 from shared.errors import BackupError, DamagedBlob
 from shared.protocols import BlobStore, Row, Tables
 from shared.services.runs import CHECKPOINTS
 
 _ROW = ("backup", "current")
+_SEALED = ("commit", "manifest", "sequence", "run_id", "notebooks", "saved_at")
 _LINES_A_PART = 5_000
 _ENCODER = json.JSONEncoder()
 _FIELDS = attrgetter(*ManifestEntry.__slots__)
@@ -33,6 +35,12 @@ class DamagedManifest(BackupError):
     """The manifest {name} is not what was written. Make it again with `./backup rebuild`."""
 
     code = "damaged_manifest"
+
+
+class DamagedCheckpoint(BackupError):
+    """The row {name} is not what was written. Make it again with `./backup rebuild`."""
+
+    code = "damaged_checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +62,18 @@ class ManifestStore:
     def current_name(self) -> str | None:
         """The manifest that the checkpoint names, or None before the first."""
         stored = self._tables.get(CHECKPOINTS, *_ROW)
-        return str(stored.row["manifest"]) if stored else None
+        return str(stored.row.get("manifest")) if stored else None
 
     def load(self) -> Checkpoint | None:
         """The last checkpoint with its manifest; None before the first.
 
-        Raises `ManifestMissing`, `DamagedManifest`.
+        Raises `DamagedCheckpoint`, `ManifestMissing`, `DamagedManifest`.
         """
         stored = self._tables.get(CHECKPOINTS, *_ROW)
         if stored is None:
             return None
+        if stored.row.get("seal") != _row_seal(stored.row):
+            raise DamagedCheckpoint(name="/".join((CHECKPOINTS, *_ROW)))
         name = str(stored.row["manifest"])
         try:
             data = self._blobs.get(name)
@@ -76,7 +86,17 @@ class ManifestStore:
 
     def save(self, run_id: str, commit: str, manifest: Manifest, before: Checkpoint | None) -> Checkpoint:
         """Write a manifest, then move the checkpoint on from `before`. Raises `StateConflict`."""
-        sequence = (before.sequence if before else 0) + 1
+        sequence, etag = (before.sequence, before.etag) if before else (0, None)
+        return self._save(run_id, commit, manifest, sequence + 1, etag)
+
+    def overwrite(self, run_id: str, commit: str, manifest: Manifest) -> Checkpoint:
+        """Write a manifest and a checkpoint whatever stands there, damaged or not. Raises `StateConflict`."""
+        stored = self._tables.get(CHECKPOINTS, *_ROW)
+        known = stored.row.get("sequence") if stored else 0
+        sequence = known if isinstance(known, int) else 0
+        return self._save(run_id, commit, manifest, sequence + 1, stored.etag if stored else None)
+
+    def _save(self, run_id: str, commit: str, manifest: Manifest, sequence: int, etag: str | None) -> Checkpoint:
         # Two committers may reach the same sequence: the commit tells their manifests apart.
         name = f"manifests/{run_id}-{sequence:06}-{commit[:12]}.jsonl.gz"
         self._blobs.put(name, encode_manifest(manifest))
@@ -88,11 +108,17 @@ class ManifestStore:
             "notebooks": len(manifest),
             "saved_at": self._clock.now().isoformat(),
         }
-        if before is None:
-            etag = self._tables.insert(CHECKPOINTS, *_ROW, row)
+        row["seal"] = _row_seal(row)
+        if etag is None:
+            new = self._tables.insert(CHECKPOINTS, *_ROW, row)
         else:
-            etag = self._tables.replace(CHECKPOINTS, *_ROW, row, before.etag)
-        return Checkpoint(commit, manifest, sequence, etag)
+            new = self._tables.replace(CHECKPOINTS, *_ROW, row, etag)
+        return Checkpoint(commit, manifest, sequence, new)
+
+
+def _row_seal(row: Row) -> str:
+    values = {name: row.get(name) for name in _SEALED}
+    return seal("/".join((CHECKPOINTS, *_ROW)), [json.dumps(values, sort_keys=True).encode()])
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

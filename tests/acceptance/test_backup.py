@@ -171,6 +171,22 @@ def test_the_command_line_backs_up_shows_runs_and_checks_every_system(lab: Lab) 
     assert (code, checks) == (0, dict.fromkeys(("workspace", "repository", "blobs", "queues", "tables"), True))
 
 
+def test_a_verification_proves_the_backup_and_a_rebuild_makes_its_record_again(lab: Lab) -> None:
+    lab.back_up()
+    code, output, _ = _command(lab, "verify", "--json")
+    proved = json.loads(output)
+    assert (code, proved["status"], proved["failures"]) == (0, "passed", [])
+    assert proved["files"] == len(lab.truth())
+    assert proved["sampled"] > 0
+    code, output, _ = _command(lab, "rebuild", "--json")
+    assert (code, json.loads(output)["notebooks"]) == (0, proved["files"])
+    run = lab.back_up()
+    assert (run["status"], run["counts"]["deleted"], run["notices"]) == ("succeeded", 0, [])
+    assert lab.cloned(lab.clone()) == lab.source_truth()
+    code, output, _ = _command(lab, "verify")
+    assert (code, "passed" in output) == (0, True)
+
+
 def test_the_doctor_names_the_system_that_fails_and_what_to_do(lab: Lab) -> None:
     lab.control("behaviour", {"denied": ["/Clients"]})
     lab.git_control("refuse", {"kind": "403", "service": "git-upload-pack"})

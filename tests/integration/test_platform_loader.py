@@ -33,11 +33,24 @@ EXPECTED_TRIGGERS = {
     "get_run": "httpTrigger",
     "get_doctor": "httpTrigger",
     "get_health": "httpTrigger",
+    "daily_verification": "timerTrigger",
+    "maintenance_step": "queueTrigger",
+    "maintenance_poison": "queueTrigger",
+    "list_verifications": "httpTrigger",
+    "start_verification": "httpTrigger",
+    "get_verification": "httpTrigger",
+    "start_rebuild": "httpTrigger",
+    "get_rebuild": "httpTrigger",
 }
 
 
 def _run(program: str) -> dict[str, list[list[str]]]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BACKUP_SCHEDULE": "0 30 2 * * *"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "BACKUP_SCHEDULE": "0 30 2 * * *",
+        "BACKUP_VERIFY_SCHEDULE": "0 30 6 * * *",
+    }
     command = [sys.executable, "-W", "ignore", "-c", program]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     rows: dict[str, list[list[str]]] = json.loads(result.stdout.splitlines()[-1])

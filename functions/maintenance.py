@@ -1,0 +1,97 @@
+"""Verification and rebuild: a daily timer, a queue, and HTTP."""
+
+from __future__ import annotations
+
+import logging
+
+import azure.functions as func
+
+from functions.answers import answer, guarded
+from shared.domain.messages import MalformedMessage, read_message
+from shared.errors import BackupError
+from shared.services.maintenance import MAINTENANCE_QUEUE, Kind
+from shared.wiring import services
+
+blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+_log = logging.getLogger("backup.maintenance")
+
+
+@blueprint.timer_trigger("timer", schedule="%BACKUP_VERIFY_SCHEDULE%", use_monitor=True)
+def daily_verification(timer: func.TimerRequest) -> None:
+    """Have the backup prove its contents."""
+    services().maintenance.start(Kind.VERIFY, "timer")
+
+
+@blueprint.queue_trigger("message", MAINTENANCE_QUEUE, connection="AzureWebJobsStorage")
+def maintenance_step(message: func.QueueMessage) -> None:
+    """One verification, or one step of a rebuild."""
+    kind, identity = _read(message)
+    try:
+        if kind is Kind.VERIFY:
+            services().verify.verify(identity)
+        else:
+            services().rebuild.rebuild(identity)
+    except BackupError as error:
+        if error.retriable:
+            raise
+        services().maintenance.stop(kind, identity, str(error))
+        _log.error("%s %s stopped: %s", kind.value, identity, error, extra={"action": kind.value})
+
+
+@blueprint.queue_trigger("message", f"{MAINTENANCE_QUEUE}-poison", connection="AzureWebJobsStorage")
+def maintenance_poison(message: func.QueueMessage) -> None:
+    """End a verification or rebuild that failed at every delivery."""
+    try:
+        kind, identity = _read(message)
+    except MalformedMessage as error:
+        _log.error("a message was dropped: %s", error, extra={"action": "message.drop"})
+        return
+    services().maintenance.stop(kind, identity, "it failed at every delivery: run `./backup doctor`, then start again")
+
+
+@blueprint.route("verifications", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def list_verifications(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/verifications`: the newest first."""
+    return answer({"verifications": services().maintenance.recent(Kind.VERIFY)})
+
+
+@blueprint.route("verifications", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def start_verification(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/verifications`: prove the backup's contents now."""
+    return _started(Kind.VERIFY, "verifications")
+
+
+@blueprint.route("verifications/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_verification(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/verifications/{id}`: what one found."""
+    return answer(services().maintenance.get(Kind.VERIFY, req.route_params["id"]))
+
+
+@blueprint.route("rebuilds", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def start_rebuild(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/rebuilds`: make manifest and checkpoint again from Git and a listing."""
+    return _started(Kind.REBUILD, "rebuilds")
+
+
+@blueprint.route("rebuilds/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_rebuild(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/rebuilds/{id}`: how one stands."""
+    return answer(services().maintenance.get(Kind.REBUILD, req.route_params["id"]))
+
+
+def _started(kind: Kind, route: str) -> func.HttpResponse:
+    identity = services().maintenance.start(kind, "http")
+    headers = {"Location": f"/api/{route}/{identity}"}
+    return answer({"id": identity, "status": "queued"}, status=202, headers=headers)
+
+
+def _read(message: func.QueueMessage) -> tuple[Kind, str]:
+    kind, identity = read_message(message.get_body(), "kind", "id")
+    if kind not in Kind:
+        raise MalformedMessage(f"there is no maintenance called {kind}")
+    return Kind(kind), identity

@@ -1,0 +1,104 @@
+"""Where the process can die: a named point around every durable effect of a run, a verification and a rebuild."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from local.faults.taps import Call
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPoint:
+    """The `nth` call whose text matches `call`: the process dies before it, or after its effect."""
+
+    when: str
+    call: str
+    nth: int = 1
+
+
+def _before(call: str, nth: int = 1) -> CrashPoint:
+    return CrashPoint("before", call, nth)
+
+
+def _after(call: str, nth: int = 1) -> CrashPoint:
+    return CrashPoint("after", call, nth)
+
+
+CRASH_POINTS = {
+    "run lease taken, row missing": _before(r"tables\.insert\(runs,"),
+    "run row written, not enqueued": _before(r"queue\.send\(backup-plan,"),
+    "half of the tree listed": _before(r"workspace\.list\(", 3),
+    "list complete, nothing written": _before(r"blobs\.put\(batches/"),
+    "one batch written": _after(r"blobs\.put\(batches/"),
+    "plan written, rows missing": _after(r"blobs\.create\(plans/"),
+    "rows written, nothing enqueued": _after(r"tables\.upsert_many\(batches,.*queued"),
+    "batch enqueued, not begun": _before(r"workspace\.export"),
+    "half a batch exported": _before(r"workspace\.export", 2),
+    "batch exported, not staged": _before(r"blobs\.put_file\(staging/"),
+    "staged, row missing": _after(r"blobs\.put_file\(staging/"),
+    "row written, message not deleted": _after(r"tables\.upsert\(batches,.*staged"),
+    "commit lease taken": _after(r"blobs\.acquire_lease\(leases/commit"),
+    "staged archive downloaded": _after(r"blobs\.get_file\(staging/"),
+    "fast-import begun": _before(r"repository\.feed\("),
+    "fast-import half fed": _before(r"repository\.feed\(", 3),
+    "committed, not pushed": _before(r"repository\.push\("),
+    "pushed, answer lost": _after(r"repository\.push\("),
+    "pushed, manifest missing": _before(r"blobs\.put\(manifests/"),
+    "manifest written, no checkpoint": _after(r"blobs\.put\(manifests/"),
+    "checkpoint written, findings missing": _after(r"tables\.(insert|replace)\(checkpoints, backup, current"),
+    "commit named in the run, rows not": _after(r"tables\.upsert\(runs,.*'commit':"),
+    "rows committed, run not finished": _after(r"tables\.upsert_many\(batches,.*committed"),
+    "finishing": _after(r"tables\.upsert\(runs,.*finishing"),
+    "run finished, lease kept": _after(r"tables\.upsert\(runs,.*'phase': 'done'"),
+    "lease released, nothing cleaned": _after(r"tables\.replace\(checkpoints, lease, run, \{'run_id': ''"),
+}
+
+
+class Crash(BaseException):
+    """The process is dead: nothing of it may have an effect any more."""
+
+
+class CrashTap:
+    """Dies at a point. `die` ends the process, or raises `Crash` where the process is only played.
+
+    A played process is dead for all its threads: each later call raises too.
+    """
+
+    def __init__(self, point: CrashPoint, die: Callable[[], None]) -> None:
+        self._point, self._die, self._pattern = point, die, re.compile(point.call, re.DOTALL)
+        self._seen, self._lock = 0, threading.Lock()
+        self.dead = False
+
+    def before(self, call: Call) -> None:
+        """See `Tap.before`."""
+        self._meet("before", call)
+
+    def after(self, call: Call, answer: Any) -> Any:
+        """See `Tap.after`."""
+        self._meet("after", call)
+        return answer
+
+    def _meet(self, when: str, call: Call) -> None:
+        with self._lock:
+            if not self.dead and when == self._point.when and self._pattern.match(str(call)):
+                self._seen += 1
+                self.dead = self._seen == self._point.nth
+            dead = self.dead
+        if dead:
+            self._die()
+
+
+def kill_this_process() -> None:
+    """End at once, as an out-of-memory kill does: no handler, no `finally`, no flush."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def play_dead() -> None:
+    """Raise `Crash`."""
+    raise Crash

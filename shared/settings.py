@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
     verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200
     stall_minutes: Annotated[int, Field(**_alias("BACKUP_STALL_MINUTES"), ge=1)] = 15
+    give_up_hours: Annotated[float, Field(**_alias("BACKUP_GIVE_UP_HOURS"), gt=0)] = 6.0
     step_budget_seconds: Annotated[float, Field(**_alias("BACKUP_STEP_BUDGET_SECONDS"), gt=0, le=540)] = 300.0
     committer_name: Annotated[str, Field(**_alias("BACKUP_COMMITTER_NAME"))] = "Notebook Backup"
     committer_email: Annotated[str, Field(**_alias("BACKUP_COMMITTER_EMAIL"))] = "notebook-backup@localhost"

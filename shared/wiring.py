@@ -186,6 +186,7 @@ def _drive(settings: Settings, a: Adapters, s: _Stores) -> DriveService:
         clock=a.clock,
         chunk_notebooks=settings.commit_max_files,
         budget_seconds=settings.step_budget_seconds,
+        give_up=timedelta(hours=settings.give_up_hours),
     )
 
 
@@ -213,7 +214,7 @@ def _verify(settings: Settings, a: Adapters, s: _Stores) -> VerifyService:
         repository=a.repository,
         workspace=a.workspace,
         manifests=s.manifests,
-        state=StoredStateCheck(a.blobs, s.runs, s.batches, settings.scratch),
+        state=StoredStateCheck(a.blobs, s.runs, s.batches, s.findings, settings.scratch),
         store=s.maintenance,
         clock=a.clock,
         days=settings.verify_days,

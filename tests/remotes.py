@@ -1,44 +1,74 @@
-"""What an administrator does to a served Git repository behind the backup's back."""
+"""A real Git repository beside the test, as people and administrators use it."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
 
-from local.git_server import make_repository
+from local.git_server import make_repository, person_commits
+from shared.adapters.repository import GitRepository
 
 
-def delete_branch(repository: Path, branch: str = "main") -> None:
-    """Delete the branch; its objects stay, as on a server."""
-    _git(repository, "update-ref", "-d", f"refs/heads/{branch}")
+class GitRemote:
+    """See `local.memory.world.Remote`: a bare repository with the server's configuration."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mirrors = itertools.count()
+        make_repository(path)
 
-def rewind(repository: Path, commit: str, branch: str = "main") -> None:
-    """Move the branch to any commit, as a forced push does."""
-    _git(repository, "update-ref", f"refs/heads/{branch}", commit)
+    @property
+    def head(self) -> str | None:
+        """See `Remote.head`."""
+        found = self._git("for-each-ref", "--format=%(objectname)", "refs/heads/main").decode().strip()
+        return found or None
 
+    def mirror(self, scratch: Path) -> GitRepository:
+        """See `Remote.mirror`: each has a mirror of its own, as on a new instance."""
+        url = f"file://{self.path}"
+        return GitRepository(url, "main", scratch / f"mirror-{next(self._mirrors)}.git", lambda: "Basic eDp4")
 
-def replace(repository: Path) -> None:
-    """Put an empty repository in its place."""
-    shutil.rmtree(repository)
-    make_repository(repository)
+    def contents(self) -> dict[str, bytes]:
+        """See `Remote.contents`."""
+        if self.head is None:
+            return {}
+        found = {}
+        for row in filter(None, self._git("ls-tree", "-r", "-z", "--full-tree", "main").split(b"\0")):
+            meta, name = row.split(b"\t", 1)
+            found[name.decode()] = self._git("cat-file", "blob", meta.split()[2].decode())
+        return found
 
+    def messages(self) -> dict[str, str]:
+        """See `Remote.messages`."""
+        rows = self._git("log", "-z", "--format=%H%n%B", "main").decode().split("\0")
+        return {name: text for name, _, text in (row.partition("\n") for row in filter(None, rows))}
 
-def text(repository: Path, *arguments: str) -> str:
-    """What a git command prints."""
-    return _git(repository, *arguments).decode().strip()
+    def unchanged(self) -> list[str]:
+        """See `Remote.unchanged`."""
+        rows = [row.split() for row in self._git("log", "--format=%H %T", "main").decode().splitlines()]
+        return [new for (new, tree), (_, before) in itertools.pairwise(rows) if tree == before]
 
+    def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:
+        """See `Remote.person_commits`."""
+        text = {file: None if data is None else data.decode() for file, data in files.items()}
+        person_commits(self.path, "main", text, author)
+        return str(self.head)
 
-def contents(repository: Path, branch: str = "main") -> dict[str, bytes]:
-    """The branch's files with their bytes."""
-    listed = _git(repository, "ls-tree", "-r", "-z", "--full-tree", branch)
-    found = {}
-    for row in filter(None, listed.split(b"\0")):
-        meta, name = row.split(b"\t", 1)
-        found[name.decode()] = _git(repository, "cat-file", "blob", meta.split()[2].decode())
-    return found
+    def move(self, commit: str | None) -> None:
+        """See `Remote.move`."""
+        where = ["-d", "refs/heads/main"] if commit is None else ["refs/heads/main", commit]
+        self._git("update-ref", *where)
 
+    def empty(self) -> None:
+        """See `Remote.empty`."""
+        shutil.rmtree(self.path)
+        make_repository(self.path)
 
-def _git(repository: Path, *arguments: str) -> bytes:
-    return subprocess.run(["git", "-C", str(repository), *arguments], check=True, capture_output=True).stdout
+    def fsck(self) -> str:
+        """What a full check says."""
+        return self._git("fsck", "--full", "--strict", "--no-dangling").decode()
+
+    def _git(self, *arguments: str) -> bytes:
+        return subprocess.run(["git", "-C", str(self.path), *arguments], check=True, capture_output=True).stdout

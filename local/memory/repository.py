@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import PointFile, Signature, WriteFile
@@ -39,6 +40,20 @@ class MemoryRemote:
             yield commit, found
             commit = found.parent
 
+    def mirror(self, scratch: Path) -> MemoryRepository:
+        """A repository for a new process; it keeps nothing in `scratch`."""
+        del scratch
+        return MemoryRepository(self)
+
+    def messages(self) -> dict[str, str]:
+        """The messages of the branch's commits by id, the newest first."""
+        return {name: commit.message for name, commit in self.history(self.head)}
+
+    def unchanged(self) -> list[str]:
+        """Commits that changed nothing."""
+        history = list(self.history(self.head))
+        return [name for name, c in history if c.parent and self.commits[c.parent].tree == c.tree]
+
     def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:
         """A commit by a person on the branch; a file given as None is removed."""
         with self.lock:
@@ -49,6 +64,18 @@ class MemoryRemote:
                     _place(tree, file, self.add(data))
             self.head = self.enter(MemoryCommit(self.head, tree, "change", author))
             return self.head
+
+    def move(self, commit: str | None) -> None:
+        """Move the branch to any commit, as a forced push does; None deletes it."""
+        with self.lock:
+            self.head = commit
+
+    def empty(self) -> None:
+        """Put an empty repository in its place."""
+        with self.lock:
+            self.head = None
+            self.commits.clear()
+            self.blobs.clear()
 
     def contents(self) -> dict[str, bytes]:
         """The branch's files with their bytes."""

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from local.faults.crash_points import Crash
 from local.faults.taps import Tap, tapped
 from local.memory.clock import ManualClock
-from local.memory.repository import MemoryRemote, MemoryRepository
+from local.memory.repository import MemoryRemote
 from local.memory.storage import MemoryBlobs, MemoryMessage, MemoryQueues, MemoryTables
 from local.memory.workspace import MemoryWorkspace
 from local.workspace.content import EXTENSION
@@ -41,6 +41,43 @@ class NeverSettled(Exception):
     """A run went on and on."""
 
 
+class Remote(Protocol):
+    """The served repository, as people and administrators see it; `mirror` is how a process reaches it."""
+
+    @property
+    def head(self) -> str | None:
+        """The branch's head, or None where there is no branch."""
+        ...
+
+    def mirror(self, scratch: Path) -> Repository:
+        """A repository adapter for a new process."""
+        ...
+
+    def contents(self) -> dict[str, bytes]:
+        """The branch's files with their bytes."""
+        ...
+
+    def messages(self) -> dict[str, str]:
+        """The messages of the branch's commits by id, the newest first."""
+        ...
+
+    def unchanged(self) -> list[str]:
+        """Commits that changed nothing."""
+        ...
+
+    def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:
+        """A commit by a person; a file given as None is removed. Returns its id."""
+        ...
+
+    def move(self, commit: str | None) -> None:
+        """Move the branch to any commit, as a forced push does; None deletes it."""
+        ...
+
+    def empty(self) -> None:
+        """Put an empty repository in its place."""
+        ...
+
+
 @dataclass
 class _Steps:
     """What the host runs, by queue."""
@@ -52,14 +89,14 @@ class _Steps:
 class World:
     """A workspace, a repository and an app. `process()` is a new process on the same stored state."""
 
-    def __init__(self, scratch: Path, *, seed: int = 0, repository: Callable[[], Repository] | None = None) -> None:
+    def __init__(self, scratch: Path, *, seed: int = 0, remote: Remote | None = None) -> None:
         self.clock = ManualClock()
         self.model = WorkspaceModel(now=lambda: self.clock.now().timestamp())
-        self.workspace, self.remote = MemoryWorkspace(self.model), MemoryRemote()
+        self.workspace = MemoryWorkspace(self.model)
+        self.remote: Remote = remote or MemoryRemote()
         self.blobs, self.tables, self.queues = MemoryBlobs(self.clock), MemoryTables(), MemoryQueues(self.clock)
         self.draw, self.seen = random.Random(seed), Counter[str]()
         self._scratch, self._tap = scratch, None
-        self._repository = repository or (lambda: MemoryRepository(self.remote))
         self._watched_at = 0.0
         self.committing, self.committer_failures = False, 0
         self.model.apply("mkdir", "ada", path=ROOT)
@@ -67,7 +104,9 @@ class World:
 
     def process(self, tap: Tap | None = None) -> Services:
         """Start the app anew; what the process before held in memory is gone."""
-        adapters = Adapters(self.workspace, self._repository(), self.blobs, self.queues, self.tables, self.clock)
+        adapters = Adapters(
+            self.workspace, self.remote.mirror(self._scratch), self.blobs, self.queues, self.tables, self.clock
+        )
         settings = Settings.model_validate(
             {
                 "databricks_host": "https://adb-1.azuredatabricks.net",

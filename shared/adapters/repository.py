@@ -16,8 +16,8 @@ from shared.protocols import PointFile, Signature, WriteFile
 
 _PRIVATE = "refs/backup/"
 _REJECTED = ("[rejected]", "fetch first", "non-fast-forward", "cannot lock ref", "stale info", "failed to update ref")
-_GONE = ("shallow", "missing necessary objects", "unpacker error", "did not send all necessary objects", "bad object")
 _SHORT = ["--no-tags", "--quiet", "origin"]
+_NO_NEGOTIATION = ["-c", "fetch.negotiationAlgorithm=noop"]
 _LOCAL_ONLY = {"GIT_NO_LAZY_FETCH": "1"}
 
 
@@ -82,14 +82,14 @@ class GitRepository:
 
     def revive(self, commit: str) -> bool:
         """See `Repository.revive`."""
-        if self._remote_head() is not None or not self._mirror.has(commit):
+        if self._remote_head() is not None or not self._mirror.has(commit) or not self._held_by_remote(commit):
             return False
-        try:
-            self._mirror.remote("push", "push", "--porcelain", "--quiet", "origin", f"{commit}:{self._ref}")
-        except RepositoryError as error:
-            if any(words in str(error.fields.get("detail")) for words in (*_GONE, *_REJECTED)):
-                return False
-            raise
+        with self._own_objects() as (folder, environment):
+            # The server has all of it: it is asked what it has, and the mirror's shallow end is left unsaid.
+            (folder / "shallow").touch()
+            whole = {**environment, "GIT_SHALLOW_FILE": str(folder / "shallow")}
+            arguments = ["push", "--porcelain", "--quiet", "origin", f"{commit}:{self._ref}"]
+            self._mirror.remote("push", "-c", "push.negotiate=true", *arguments, environment=whole)
         return True
 
     def contains(self, head: str, commit: str) -> bool:
@@ -125,7 +125,7 @@ class GitRepository:
             if wanted:
                 arguments = ["--no-write-fetch-head", "--filter=blob:none", "--stdin", *_SHORT]
                 # Naming what the mirror has would make the server leave out the very blobs that are asked for.
-                arguments = ["-c", "fetch.negotiationAlgorithm=noop", "fetch", *arguments]
+                arguments = [*_NO_NEGOTIATION, "fetch", *arguments]
                 self._mirror.remote("fetch blobs", *arguments, environment=environment, stdin=listed)
             with self._mirror.process("cat-file", "--batch", environment={**environment, **_LOCAL_ONLY}) as (_, i, o):
                 for blob in wanted:
@@ -153,6 +153,17 @@ class GitRepository:
     def message(self, commit: str) -> str:
         """See `Repository.message`."""
         return self._mirror.text("read a message", "log", "-1", "--format=%B", commit)
+
+    def _held_by_remote(self, commit: str) -> bool:
+        """Whether the server gives the commit: one that no branch names any more may stay for weeks, or go."""
+        with self._own_objects() as (_, environment):
+            only_new = {**environment, "GIT_ALTERNATE_OBJECT_DIRECTORIES": ""}
+            arguments = ["fetch", "--filter=tree:0", "--no-write-fetch-head", *_SHORT, commit]
+            try:
+                self._mirror.remote("look for a commit", *_NO_NEGOTIATION, *arguments, environment=only_new)
+            except RepositoryError:
+                return False
+        return True
 
     def _check_child(self, commit: str, expected: str | None) -> None:
         """The lease would let any commit through: this one has to follow on what is there."""

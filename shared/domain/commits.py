@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -37,15 +37,17 @@ def apply(
     staged: Iterable[StagedNotebook],
     removed: Iterable[str],
     tree: Mapping[str, str],
+    strays: Collection[str] = (),
 ) -> TreeChange:
     """Bring staged notebooks and removed paths into `manifest` over `tree` (file to blob id).
 
-    A file is removed only if the manifest says that the backup wrote it and no notebook claims it any more.
+    A file is removed only if the backup wrote it, by the manifest or among `strays`, and no notebook claims
+    it any more.
     `conflicts` are files that somebody else changed and that the workspace's bytes overrule.
     """
     after = dict(manifest)
-    old_files: set[str] = set()
-    writes, blocked = _writable(manifest, staged, tree)
+    old_files = set(strays)
+    writes, blocked = _writable({e.file for e in manifest.values()} | old_files, staged, tree)
     counts: Counter[ChangeKind] = Counter()
     for path in removed:
         if entry := after.pop(path, None):
@@ -70,13 +72,12 @@ def apply(
 
 
 def _writable(
-    manifest: Manifest, staged: Iterable[StagedNotebook], tree: Mapping[str, str]
+    known: set[str], staged: Iterable[StagedNotebook], tree: Mapping[str, str]
 ) -> tuple[dict[str, StagedNotebook], list[StagedNotebook]]:
     """Notebooks by path that can be written, and those that a file or folder of people is in the way of.
 
     Planning gives them names that avoid it: only what was pushed since is met here.
     """
-    known = {e.file for e in manifest.values()}
     foreign = tree.keys() - known - {ATTRIBUTES_FILE}
     folders = {parent for file in foreign for parent in parents(file)}
     writes: dict[str, StagedNotebook] = {}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.batches import Notice
-from shared.domain.commits import ATTRIBUTES_FILE
+from shared.domain.commits import ATTRIBUTES_FILE, RUN_TRAILER
 from shared.domain.manifest import Manifest
 from shared.domain.planning import BranchState
 from shared.protocols import Repository
-from shared.services.manifests import ManifestStore
+from shared.services.manifests import Checkpoint, ManifestStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +22,51 @@ class BranchView:
     notices: tuple[Notice, ...]
 
 
-def look_at_branch(repository: Repository, manifests: ManifestStore) -> BranchView:
-    """Compare the branch with the checkpoint; a branch that is gone comes back where the remote still can.
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The remote head with its tree. `strays` are files that the backup wrote and had removed since.
 
-    Raises `ManifestMissing`, `DamagedManifest`, `RepositoryError`.
+    They are back where the branch was moved to an older commit, and belong to nobody.
+    """
+
+    commit: str | None
+    tree: Mapping[str, str]
+    strays: frozenset[str] = frozenset()
+    notices: tuple[Notice, ...] = ()
+
+
+def look_at_branch(repository: Repository, manifests: ManifestStore) -> BranchView:
+    """Compare the branch with the checkpoint.
+
+    Raises `DamagedCheckpoint`, `ManifestMissing`, `DamagedManifest`, `RepositoryError`.
     """
     checkpoint = manifests.load()
     manifest: Manifest = checkpoint.manifest if checkpoint else {}
+    head = find_head(repository, checkpoint)
+    drifted = frozenset(e.file for e in manifest.values() if head.tree.get(e.file) != e.blob)
+    ours = {e.file for e in manifest.values()} | head.strays
+    foreign = frozenset(head.tree.keys() - ours - {ATTRIBUTES_FILE})
+    return BranchView(manifest, BranchState(drifted, foreign), head.notices)
+
+
+def find_head(repository: Repository, checkpoint: Checkpoint | None) -> Head:
+    """Fetch the head; a branch that is gone comes back where the remote can still bring it.
+
+    Raises `RepositoryError`.
+    """
     head = repository.fetch()
-    notices: list[Notice] = []
-    if checkpoint and head is None:
-        notices.append(revive(repository, checkpoint.commit))
+    if checkpoint is None:
+        return Head(head, repository.tree(head) if head else {})
+    if head is None:
+        notice = revive(repository, checkpoint.commit)
         head = repository.fetch()
-    elif checkpoint and head and not repository.contains(head, checkpoint.commit):
-        notices.append(_rewritten(head, checkpoint.commit))
-    tree = repository.tree(head) if head else {}
-    drifted = frozenset(e.file for e in manifest.values() if tree.get(e.file) != e.blob)
-    ours = {e.file for e in manifest.values()}
-    foreign = frozenset(tree.keys() - ours - {ATTRIBUTES_FILE})
-    return BranchView(manifest, BranchState(drifted, foreign), tuple(notices))
+        return Head(head, repository.tree(head) if head else {}, notices=(notice,))
+    tree = repository.tree(head)
+    if repository.contains(head, checkpoint.commit):
+        return Head(head, tree)
+    files = {e.file for e in checkpoint.manifest.values()}
+    strays = repository.touched(head, RUN_TRAILER) & tree.keys() - files - {ATTRIBUTES_FILE}
+    return Head(head, tree, frozenset(strays), (_rewritten(head, checkpoint.commit),))
 
 
 def revive(repository: Repository, commit: str) -> Notice:

@@ -7,7 +7,7 @@ remote head, each enough by itself.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,11 @@ from pathlib import Path
 from shared.clock import Clock
 from shared.domain.batches import Failure, Notice, StagedNotebook
 from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, TreeChange, apply, message
-from shared.domain.manifest import Manifest
 from shared.domain.runs import BatchStatus
 from shared.errors import DamagedBlob, RemoteMoved, RepositoryError
 from shared.protocols import BlobStore, Repository, Signature, WriteFile
 from shared.services.batch_rows import BatchStore, staging_blob
-from shared.services.branch import revive
+from shared.services.branch import Head, find_head
 from shared.services.findings import FindingStore
 from shared.services.lease import held
 from shared.services.manifests import Checkpoint, ManifestStore
@@ -84,9 +83,9 @@ class CommitService:
             before = self._manifests.load()
             while (group := self._next_group(run_id)) is not None:
                 batch_ids, last = group
-                removed = self._removals(run_id, before.manifest if before else {}) if last else ()
-                if batch_ids or removed:
-                    before = self._commit_group(run_id, batch_ids, removed, before, still_held)
+                removed, realign = self._removals(run_id, before) if last else ((), False)
+                if batch_ids or removed or realign:
+                    before = self._commit_group(run_id, batch_ids, removed, before, still_held, realign=realign)
                 if last:
                     break
 
@@ -106,14 +105,16 @@ class CommitService:
         last = not waiting and len(chosen) == len(staged)
         return (tuple(chosen), last) if chosen or last else None
 
-    def _removals(self, run_id: str, manifest: Manifest) -> tuple[str, ...]:
+    def _removals(self, run_id: str, before: Checkpoint | None) -> tuple[tuple[str, ...], bool]:
+        """Paths to remove, and whether the branch has to be brought back in line, changed or not."""
         try:
-            deletes = load_plan(self._blobs, run_id).deletes
+            plan = load_plan(self._blobs, run_id)
         except (KeyError, DamagedBlob) as error:
             failure = Failure(plan_blob(run_id), "plan_lost", f"nothing was removed, the next run does it: {error}")
             self._findings.record_failures(run_id, "deletions", [failure])
-            return ()
-        return tuple(path for path in deletes if path in manifest)
+            return (), False
+        manifest = before.manifest if before else {}
+        return tuple(path for path in plan.deletes if path in manifest), bool(before and plan.notices)
 
     def _commit_group(
         self,
@@ -122,10 +123,12 @@ class CommitService:
         removed: tuple[str, ...],
         before: Checkpoint | None,
         still_held: Callable[[], None],
+        *,
+        realign: bool,
     ) -> Checkpoint | None:
         with ExitStack() as stack:
             chunk = self._open(run_id, batch_ids, removed, stack)
-            if chunk.notebooks or chunk.removed:
+            if chunk.notebooks or chunk.removed or realign:
                 before = self._commit(run_id, chunk, before, still_held)
         self._batches.committed(run_id, chunk.batch_ids, before.commit if before else None)
         return before
@@ -147,30 +150,23 @@ class CommitService:
     ) -> tuple[str, TreeChange, list[Notice]]:
         """Build on the remote head and push; on a head that moved meanwhile, build again."""
         manifest = before.manifest if before else {}
-        notices: list[Notice] = []
+        notices: dict[Notice, None] = {}
         for _ in range(MOST_REBUILDS):
-            head = self._head(before, notices)
-            tree = self._repository.tree(head) if head else {}
-            change = apply(manifest, chunk.notebooks, chunk.removed, tree)
-            commit = self._build(run_id, head, tree, change, chunk)
+            head = find_head(self._repository, before)
+            notices |= dict.fromkeys(head.notices)
+            change = apply(manifest, chunk.notebooks, chunk.removed, head.tree, head.strays)
+            commit = self._build(run_id, head, change, chunk)
             still_held()
             if commit is None:
                 # Already there: the push had its effect and its answer, or what follows it, was lost.
-                return str(head), change, notices
+                return str(head.commit), change, list(notices)
             self._check_built(commit, change)
             try:
-                self._repository.push(commit, head)
+                self._repository.push(commit, head.commit)
             except RemoteMoved:
                 continue
-            return commit, change, notices
+            return commit, change, list(notices)
         raise RepositoryError(action="push", detail=f"the branch moved {MOST_REBUILDS} times in a row")
-
-    def _head(self, before: Checkpoint | None, notices: list[Notice]) -> str | None:
-        head = self._repository.fetch()
-        if head is None and before is not None:
-            notices.append(revive(self._repository, before.commit))
-            head = self._repository.fetch()
-        return head
 
     def _check_built(self, commit: str, change: TreeChange) -> None:
         """Before anybody sees a commit, it must hold exactly the exported bytes, and nothing that was removed."""
@@ -180,13 +176,12 @@ class CommitService:
         if wrong:
             raise RepositoryError(action="build a commit", detail=f"{len(wrong)} files differ, {wrong[0]!r} among them")
 
-    def _build(
-        self, run_id: str, head: str | None, tree: dict[str, str], change: TreeChange, chunk: _Chunk
-    ) -> str | None:
+    def _build(self, run_id: str, head: Head, change: TreeChange, chunk: _Chunk) -> str | None:
         now = self._clock.now()
         who = Signature(self._identity.name, self._identity.email, when=now)
         text = message(now, run_id, self._identity.workspace, self._identity.root, change.counts)
-        return self._repository.build_commit(head, change.deletes, _writes(tree, change, chunk), text, who, who)
+        writes = _writes(head.tree, change, chunk)
+        return self._repository.build_commit(head.commit, change.deletes, writes, text, who, who)
 
     def _open(self, run_id: str, batch_ids: tuple[str, ...], removed: tuple[str, ...], stack: ExitStack) -> _Chunk:
         """Download the archives; a damaged one puts its batch back to be exported again."""
@@ -214,7 +209,7 @@ class CommitService:
         return archive
 
 
-def _writes(tree: dict[str, str], change: TreeChange, chunk: _Chunk) -> Iterator[WriteFile]:
+def _writes(tree: Mapping[str, str], change: TreeChange, chunk: _Chunk) -> Iterator[WriteFile]:
     """Files whose bytes the tree does not hold yet, in path order."""
     if ATTRIBUTES_FILE not in tree:
         yield WriteFile(ATTRIBUTES_FILE, len(ATTRIBUTES), iter([ATTRIBUTES]))

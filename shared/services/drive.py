@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.clock import Clock
 from shared.domain.batches import Failure, Notice
 from shared.domain.runs import BatchTotals, Phase, RunStatus
+from shared.errors import LeaseLost
+from shared.protocols import Row
 from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitService
 from shared.services.findings import FindingStore
@@ -23,6 +26,7 @@ _log = logging.getLogger("backup.runs")
 
 SHORTEST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 2.0
+MOST_ERROR_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,11 @@ class DriveService:
         clock: Clock,
         chunk_notebooks: int,
         budget_seconds: float,
+        give_up: timedelta,
     ) -> None:
         self._commits, self._runs, self._batches, self._findings = commits, runs, batches, findings
         self._retention, self._clock = retention, clock
-        self._chunk, self._budget = chunk_notebooks, budget_seconds
+        self._chunk, self._budget, self._give_up = chunk_notebooks, budget_seconds, give_up
 
     def drive(self) -> Slice:
         """Work on the active run until it is over or the time slice ends."""
@@ -64,10 +69,28 @@ class DriveService:
                 self._runs.release(run_id)
                 return Slice(True, run_id)
             totals = self._batches.totals(run_id)
-            if row["phase"] in (Phase.EXPORTING, Phase.FINISHING) and self._advance(run_id, totals):
+            if row["phase"] in (Phase.EXPORTING, Phase.FINISHING) and self._try(run_id, row, totals):
                 return Slice(True, run_id)
             self._clock.sleep(_poll_seconds(totals))
         return Slice(False, run_id)
+
+    def _try(self, run_id: str, row: Row, totals: BatchTotals) -> bool:
+        """Advance the run; one whose commits fail for hours ends as failed, so that the next can begin."""
+        try:
+            return self._advance(run_id, totals)
+        except LeaseLost:
+            # Another committer works on it.
+            raise
+        except Exception as error:
+            now = self._clock.now()
+            since = parse_time(row["failing_since"]) if row.get("failing_since") else now
+            self._runs.update(run_id, failing_since=since.isoformat(), error=str(error)[:MOST_ERROR_CHARACTERS])
+            if now - since < self._give_up:
+                raise
+            reason = f"committing failed for {self._give_up.total_seconds() / 3600:.0f} hours: {error}"
+            self._runs.end(run_id, RunStatus.FAILED, error=reason[:MOST_ERROR_CHARACTERS])
+            _log.error("run %s is given up: %s", run_id, reason, extra={"run_id": run_id, "action": "run.fail"})
+            return True
 
     def _advance(self, run_id: str, totals: BatchTotals) -> bool:
         if totals.queued and totals.notebooks_staged < self._chunk:
@@ -85,25 +108,16 @@ class DriveService:
         began = self._clock.monotonic()
         self._commits.commit_staged(run_id)
         spent = float(self._runs.get(run_id).get("commit_seconds") or 0) + self._clock.monotonic() - began
-        self._runs.update(run_id, commit_seconds=round(spent, 3))
+        self._runs.update(run_id, commit_seconds=round(spent, 3), failing_since="", error="")
 
     def _finish(self, run_id: str) -> None:
         self._runs.update(run_id, phase=Phase.FINISHING.value)
         failures, notices = self._batches.failures(run_id), self._findings.notices(run_id)
         row = self._runs.get(run_id)
         complete = not failures and not int(row.get("held") or 0)
-        now = self._clock.now()
-        self._runs.update(
-            run_id,
-            status=(RunStatus.SUCCEEDED if complete else RunStatus.PARTIAL).value,
-            phase=Phase.DONE.value,
-            failed=len(failures),
-            notices=len(notices),
-            finished_at=now.isoformat(),
-            seconds=round((now - parse_time(row["started_at"])).total_seconds(), 3),
-        )
         self._tell(run_id, failures, notices)
-        self._runs.release(run_id)
+        status = RunStatus.SUCCEEDED if complete else RunStatus.PARTIAL
+        self._runs.end(run_id, status, failed=len(failures), notices=len(notices))
         self._retention.clean(run_id)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from shared.protocols import BlobLease, BlobStore
 
 LEASE_SECONDS = 30
 RENEWAL_SECONDS = 8.0
+MOST_MISSED = 3
+"""Renewals in a row that may fail before the lease counts as lost: it ends by itself soon after."""
+_log = logging.getLogger("backup.lease")
 
 
 @contextmanager
@@ -39,9 +43,17 @@ def held(blobs: BlobStore, name: str) -> Iterator[Callable[[], None]]:
 
 
 def _renew(blobs: BlobStore, lease: BlobLease, stop: threading.Event, lost: threading.Event) -> None:
+    missed = 0
     while not stop.wait(RENEWAL_SECONDS):
         try:
             blobs.renew_lease(lease)
+            missed = 0
         except LeaseLost:
             lost.set()
             return
+        except Exception as error:  # noqa: BLE001 - whatever the storage says, the lease runs on for a while
+            missed += 1
+            _log.warning("the lease %s was not renewed: %s", lease.name, type(error).__name__)
+            if missed >= MOST_MISSED:
+                lost.set()
+                return

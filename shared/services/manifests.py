@@ -96,6 +96,14 @@ class ManifestStore:
         sequence = known if isinstance(known, int) else 0
         return self._save(run_id, commit, manifest, sequence + 1, stored.etag if stored else None)
 
+    def discard_damaged(self) -> None:
+        """Remove manifests that cannot be read any more: they are of no use, and no longer named."""
+        for name in list(self._blobs.names("manifests/")):
+            try:
+                self._blobs.get(name)
+            except DamagedBlob:
+                self._blobs.delete(name)
+
     def _save(self, run_id: str, commit: str, manifest: Manifest, sequence: int, etag: str | None) -> Checkpoint:
         # Two committers may reach the same sequence: the commit tells their manifests apart.
         name = f"manifests/{run_id}-{sequence:06}-{commit[:12]}.jsonl.gz"

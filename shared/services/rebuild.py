@@ -69,6 +69,7 @@ class RebuildService:
             manifest, notices = self._manifest(head, listing)
             still_held()
             self._manifests.overwrite(identity, head, manifest)
+            self._manifests.discard_damaged()
         self._store.finish(Kind.REBUILD, identity, [], notices, {"notebooks": len(manifest)})
 
     def _manifest(self, head: str, listing: TreeListing) -> tuple[Manifest, list[Notice]]:

@@ -76,6 +76,14 @@ class RunStore:
         """Merge values into a run's row and mark it as moving now."""
         self._tables.upsert(RUNS, _PARTITION, run_id, {**values, "updated_at": self._now()})
 
+    def end(self, run_id: str, status: RunStatus, **values: str | int | float | bool | None) -> None:
+        """Write how a run ended, then let the next one begin."""
+        now = self._clock.now()
+        seconds = (now - parse_time(self.get(run_id)["started_at"])).total_seconds()
+        ended: Row = {"phase": Phase.DONE.value, "finished_at": now.isoformat(), "seconds": round(seconds, 3)}
+        self.update(run_id, status=status.value, **ended, **values)
+        self.release(run_id)
+
     def recent(self, limit: int) -> list[StoredRow]:
         """The newest runs first."""
         return sorted(self._tables.query(RUNS, _PARTITION), key=lambda r: r.key, reverse=True)[:limit]

@@ -79,7 +79,7 @@ def summary(run_id: str, row: Row) -> Json:
         "planned": int(row.get("planned") or 0),
         "failed": int(row.get("failed") or 0),
         "commit": row.get("commit"),
-        "error": row.get("error"),
+        "error": row.get("error") or None,
         "notebooks_per_second": _rate(row),
         "counts": {name: int(row.get(name) or 0) for name in PLAN_COUNTS},
     }

@@ -13,6 +13,7 @@ from shared.domain.runs import BatchStatus, Phase, RunStatus
 from shared.errors import DamagedBlob
 from shared.protocols import BlobStore, Row
 from shared.services.batch_rows import BatchStore, batch_blob, staging_blob
+from shared.services.findings import FindingStore
 from shared.services.runs import RunStore
 from shared.services.staged_archive import DamagedArchive, StagedArchive
 from shared.services.stored_plan import StoredPlan, load_plan, plan_blob
@@ -25,8 +26,11 @@ _PLANNED = (Phase.EXPORTING, Phase.FINISHING, Phase.DONE)
 class StoredStateCheck:
     """Reads every blob and row of the runs whose state is still kept."""
 
-    def __init__(self, blobs: BlobStore, runs: RunStore, batches: BatchStore, scratch: Path) -> None:
+    def __init__(
+        self, blobs: BlobStore, runs: RunStore, batches: BatchStore, findings: FindingStore, scratch: Path
+    ) -> None:
         self._blobs, self._runs, self._batches, self._scratch = blobs, runs, batches, scratch
+        self._findings = findings
 
     def check(self, *, has_checkpoint: bool) -> tuple[list[Failure], Counter[str]]:
         """What is damaged or missing, and how many blobs and rows were read."""
@@ -89,7 +93,19 @@ class StoredStateCheck:
             for name, count in plan.counts.items()
             if row.get(name) != count
         ]
+        if RunStatus(str(status)).final:
+            found += self._check_findings(run_id, row)
         return found + self._check_batches(run_id, plan, rows, names)
+
+    def _check_findings(self, run_id: str, row: Row) -> list[Failure]:
+        """What the run named when it ended must still be named."""
+        named = {"failed": len(self._batches.failures(run_id)), "notices": len(self._findings.notices(run_id))}
+        kinds = {"failed": "failures", "notices": "notices"}
+        return [
+            Failure(f"{kinds[name]}/{run_id}", "blob_missing", f"{count} are stored, the run's row says {row[name]}")
+            for name, count in named.items()
+            if name in row and row[name] != count
+        ]
 
     def _check_batches(self, run_id: str, plan: StoredPlan, rows: dict[str, Row], names: set[str]) -> list[Failure]:
         found: list[Failure] = []

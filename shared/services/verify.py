@@ -85,7 +85,7 @@ class VerifyService:
             return None
 
     def _check_mirror(self, found: Verification) -> None:
-        self._repository.fetch()
+        # Before anything is fetched: that would mend some damage without a word.
         for problem in self._repository.check():
             found.notices.append(Notice("mirror", "mirror_remade", f"the local mirror was damaged: {problem}"))
             self._repository.forget()

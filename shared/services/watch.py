@@ -75,6 +75,4 @@ class WatchService:
         """End a run whose planning does not succeed as failed. One that is past planning is left to its steps."""
         if self._runs.get(run_id)["phase"] not in (Phase.QUEUED, Phase.PLANNING):
             return
-        now = self._clock.now().isoformat()
-        self._runs.update(run_id, status=RunStatus.FAILED.value, phase=Phase.DONE.value, error=reason, finished_at=now)
-        self._runs.release(run_id)
+        self._runs.end(run_id, RunStatus.FAILED, error=reason)

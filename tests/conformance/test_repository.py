@@ -15,7 +15,7 @@ from local.memory.repository import MemoryRemote, MemoryRepository
 from shared.adapters.repository import GitRepository
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import PointFile, Repository, Signature, WriteFile
-from tests.remotes import delete_branch, rewind
+from tests.remotes import GitRemote
 from tests.servers import TOKEN
 
 WHO = Signature("Notebook Backup", "backup@example.com", datetime(2026, 1, 2, tzinfo=UTC))
@@ -68,8 +68,8 @@ def _git(served: Path, url: str, folder: Path) -> Remote:
     return Remote(
         mirror,
         lambda files: person_commits(served, "main", files, "grace"),
-        lambda: delete_branch(served),
-        lambda commit: rewind(served, commit),
+        lambda: GitRemote(served).move(None),
+        lambda commit: GitRemote(served).move(commit),
     )
 
 

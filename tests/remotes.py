@@ -42,11 +42,15 @@ class GitRemote:
 
     def messages(self) -> dict[str, str]:
         """See `Remote.messages`."""
+        if self.head is None:
+            return {}
         rows = self._git("log", "-z", "--format=%H%n%B", "main").decode().split("\0")
         return {name: text for name, _, text in (row.partition("\n") for row in filter(None, rows))}
 
     def unchanged(self) -> list[str]:
         """See `Remote.unchanged`."""
+        if self.head is None:
+            return []
         rows = [row.split() for row in self._git("log", "--format=%H %T", "main").decode().splitlines()]
         return [new for (new, tree), (_, before) in itertools.pairwise(rows) if tree == before]
 

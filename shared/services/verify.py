@@ -19,6 +19,7 @@ from shared.services.stored_state import StoredStateCheck
 
 MOST_SPLITS = 200
 """Attempts to find the blob among many that the remote cannot give."""
+COUNTS = ("files", "sampled", "read_back", "changed_since", "blobs", "runs")
 _REBUILDABLE = (DamagedCheckpoint, DamagedManifest, ManifestMissing)
 
 
@@ -28,7 +29,7 @@ class Verification:
 
     failures: list[Failure] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(COUNTS, 0)))
     rebuild: bool = False
 
     def fail(self, path: str, code: str, reason: str) -> None:

@@ -67,10 +67,9 @@ def check_equal(world: World) -> None:
     """The branch holds exactly the workspace, the record says so, and a verification agrees."""
     assert world.backed_up() == world.notebooks()
     row = world.tables.get("checkpoints", "backup", "current")
-    if world.remote.head is None:
-        assert row is None
+    if row is None:
+        assert not world.notebooks()
         return
-    assert row is not None
     assert row.row["commit"] in world.remote.messages()
     proof = world.maintain(Kind.VERIFY)
     assert (proof["status"], proof["failures"]) == ("passed", [])

@@ -1,0 +1,180 @@
+"""The whole life of a backup as a state machine: everything that can happen, in any order, beside a model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from local.faults.crash_points import CRASH_POINTS, CrashTap, play_dead
+from local.faults.port_faults import Declared, Fault, FaultTap
+from local.memory.world import ROOT, Remote, World
+from shared.services.batch_rows import EXPORT_QUEUE
+from shared.services.maintenance import Kind
+from tests.faults.living import FOLDERS, LANGUAGES, NAMES, act, check_equal
+
+folders = st.sampled_from(FOLDERS)
+names = st.sampled_from(NAMES)
+languages = st.sampled_from(LANGUAGES)
+texts = st.text(max_size=12)
+MOST_ROUNDS = 6
+FAULTS = [
+    Declared("workspace", "export", Fault.ERROR_BEFORE, times=8),
+    Declared("workspace", "list", Fault.ERROR_BEFORE),
+    Declared("repository", "push", Fault.ERROR_AFTER),
+    Declared("repository", "push", Fault.TIMEOUT),
+    Declared("repository", "fetch", Fault.STALE),
+    Declared("blobs", "put", Fault.ERROR_AFTER, nth=2),
+    Declared("blobs", "get_file", Fault.CUT_BODY),
+    Declared("tables", "upsert", Fault.ERROR_AFTER, nth=3),
+    Declared("tables", "get", Fault.STALE),
+]
+
+
+class BackupMachine(RuleBasedStateMachine):
+    """`model` is what the workspace must hold, kept beside it by path; `theirs` what people keep in the branch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
+        self.world = World(self.folder / "scratch", remote=self.make_remote())
+        self.model: dict[str, tuple[str, bytes | None]] = {}
+        self.theirs: dict[str, bytes] = {}
+        self.moved = False
+
+    def make_remote(self) -> Remote | None:
+        """The repository to run against; None is the one in memory."""
+        return None
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @initialize()
+    def make_folders(self) -> None:
+        for folder in FOLDERS[1:]:
+            self.world.model.apply("mkdir", "ada", path=ROOT + folder)
+
+    @rule(folder=folders, name=names, language=languages, text=texts)
+    def create(self, folder: str, name: str, language: str, text: str) -> None:
+        path = f"{ROOT}{folder}/{name}"
+        if act(self.world, "create", path=path, language=language, content=text):
+            self.model[path] = (language, text.encode())
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), text=texts)
+    def edit(self, data: st.DataObject, text: str) -> None:
+        path = self._any(data)
+        assert act(self.world, "edit", path=path, content=text)
+        self.model[path] = (self.model[path][0], text.encode())
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), folder=folders, name=names)
+    def move(self, data: st.DataObject, folder: str, name: str) -> None:
+        path, to = self._any(data), f"{ROOT}{folder}/{name}"
+        if act(self.world, "move", path=path, to=to):
+            self.model[to] = self.model.pop(path)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        path = self._any(data)
+        assert act(self.world, "delete", path=path)
+        del self.model[path]
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), language=languages)
+    def change_language(self, data: st.DataObject, language: str) -> None:
+        path = self._any(data)
+        assert act(self.world, "set_language", path=path, language=language)
+        # The workspace converts the source in its own way.
+        self.model[path] = (language, None)
+
+    @rule(point=st.sampled_from(sorted(CRASH_POINTS)))
+    def crash_soon(self, point: str) -> None:
+        self.world.process(CrashTap(CRASH_POINTS[point], play_dead))
+
+    @rule(fault=st.sampled_from(FAULTS))
+    def fail_soon(self, fault: Declared) -> None:
+        self.world.process(FaultTap(fault))
+
+    @rule()
+    def start(self) -> None:
+        self.world.start()
+
+    @rule(steps=st.integers(1, 12))
+    def work(self, steps: int) -> None:
+        for _ in range(steps):
+            self.world._step()
+
+    @rule()
+    def redeliver(self) -> None:
+        for queue, messages in list(self.world.queues.stored.items()):
+            for message in list(messages):
+                self.world.queues.send(queue, message.text)
+
+    @rule()
+    def lose_messages(self) -> None:
+        self.world.queues.stored[EXPORT_QUEUE] = []
+
+    @rule()
+    def expire_leases(self) -> None:
+        self.world.clock.sleep(60)
+
+    @rule(
+        name=st.sampled_from(["README.md", "docs/x.md", "etl", "etl/daily/load.py/x", "load.py/notes.md"]), text=texts
+    )
+    def person_adds(self, name: str, text: str) -> None:
+        files = self.world.remote.contents()
+        in_the_way = any(f == name or f.startswith(f"{name}/") or name.startswith(f"{f}/") for f in files)
+        if not in_the_way:
+            self.world.remote.person_commits({name: text.encode()})
+            self.theirs[name] = text.encode()
+
+    @rule(data=st.data(), gone=st.booleans())
+    def person_edits(self, data: st.DataObject, gone: bool) -> None:
+        files = sorted(self.world.remote.contents().keys() - self.theirs.keys() - {".gitattributes"})
+        if files:
+            self.world.remote.person_commits({data.draw(st.sampled_from(files)): None if gone else b"by hand"})
+
+    @precondition(lambda self: self.world.remote.head)
+    @rule()
+    def administrator_deletes_the_branch(self) -> None:
+        self.world.remote.move(None)
+        self.theirs.clear()
+        self.moved = True
+
+    @rule()
+    def verify(self) -> None:
+        if self.world.tables_say_idle():
+            self.world._guarded(lambda: self.world.app.maintenance.start(Kind.VERIFY, "rule"))
+
+    @rule()
+    def back_up_and_compare(self) -> None:
+        """With the faults gone, a run or two bring everything in line."""
+        self.world.process()
+        self.world.settle()
+        for _ in range(MOST_ROUNDS):
+            if self.world.back_up()["status"] == "succeeded":
+                break
+        self.moved = False
+        check_equal(self.world)
+        expected = {(p, language): text for p, (language, text) in self.model.items()}
+        found = self.world.backed_up()
+        assert found.keys() == expected.keys()
+        assert {k: v for k, v in found.items() if expected[k] is not None} == {
+            k: v for k, v in expected.items() if v is not None
+        }
+        assert self.theirs.items() <= self.world.remote.contents().items()
+        assert self.world.remote.unchanged() == []
+
+    @invariant()
+    def the_checkpoint_names_what_the_remote_holds(self) -> None:
+        row = self.world.tables.get("checkpoints", "backup", "current")
+        if row is not None and not self.moved:
+            assert row.row["commit"] in self.world.remote.messages()
+
+    def _any(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.model)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -10,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 
 from local.app import wait_for_new_run
 from local.system import LocalSystem
 from shared.cli import Client, follow
 from shared.domain.names import parse_file
 
+LONG_AGO, LONG_AGO_RUN = "2020-01-01T00:00:00+00:00", "20200101T000000Z-0000"
 MOST_SOURCE_BYTES = 10_485_760
 SOURCES = (".py", ".sql", ".scala", ".r")
 
@@ -38,6 +43,31 @@ class Lab:
         self.system.fire_timer("daily_backup")
         run_id = wait_for_new_run(self.client, before)["run_id"]
         return follow(self.client, run_id, show=False)
+
+    def let_time_pass(self) -> None:
+        """What a dead host leaves behind runs out: its blob lease, its run's lease, the watchdog's patience."""
+        connection = self.system.settings["AzureWebJobsStorage"]
+        with BlobServiceClient.from_connection_string(connection) as blobs:
+            lease = BlobLeaseClient(blobs.get_blob_client("backup", "leases/commit"))
+            with contextlib.suppress(HttpResponseError):
+                lease.break_lease(lease_break_period=0)
+        self.system.fire_timer("watchdog")
+        with TableServiceClient.from_connection_string(connection) as tables:
+            self._age(tables)
+        self.system.fire_timer("watchdog")
+
+    @staticmethod
+    def _age(tables: TableServiceClient) -> None:
+        """Date the active run back, or its lease where the run has no row yet."""
+        checkpoints, runs = tables.get_table_client("checkpoints"), tables.get_table_client("runs")
+        with contextlib.suppress(ResourceNotFoundError):
+            lease = checkpoints.get_entity("lease", "run")
+            if not lease["run_id"]:
+                return
+            try:
+                runs.update_entity({**runs.get_entity("run", lease["run_id"]), "watched_at": LONG_AGO})
+            except ResourceNotFoundError:
+                checkpoints.update_entity({**lease, "run_id": LONG_AGO_RUN})
 
     def control(self, what: str, body: dict[str, Any] | None = None) -> Any:
         """A control request to the simulated workspace."""

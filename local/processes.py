@@ -72,6 +72,11 @@ class ChildProcess:
         """The process id."""
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code once the process has ended, minus the signal's number where a signal ended it."""
+        return self._process.poll()
+
     def wait_until(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
         """Wait for `ready`. Raises `StartFailed` where the process ends or the time is over first."""
         deadline = time.monotonic() + seconds

@@ -28,7 +28,10 @@ class DataInUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SystemOptions:
-    """What `./start` was asked for. `port` 0 takes a free one; latency and ceiling are the simulator's."""
+    """What `./start` was asked for. `port` 0 takes a free one; latency and ceiling are the simulator's.
+
+    `invisible_seconds` is how long a message stays hidden that a host took and did not settle.
+    """
 
     data: Path
     port: int = 7071
@@ -38,6 +41,7 @@ class SystemOptions:
     latency_ms: float = 0.0
     ceiling: float = 0.0
     plain: bool = False
+    invisible_seconds: int = 600
 
 
 class LocalSystem:
@@ -73,10 +77,17 @@ class LocalSystem:
         self.settings = self._settings()
         self.start_host()
 
-    def start_host(self) -> None:
-        """Start the Functions host on its port, with the settings that stand."""
+    @property
+    def host(self) -> ChildProcess:
+        """The Functions host's process."""
+        return next(p for p in self.processes if p.name == "functions-host")
+
+    def start_host(self, crash_at: str | None = None) -> None:
+        """Start the Functions host on its port, with the settings that stand; it may be told where to die."""
         port = int(self.url.rpartition(":")[2])
         arguments = [str(port), str(self.options.data / "host"), "--app-dir", str(ROOT)]
+        arguments += ["--invisible-seconds", str(self.options.invisible_seconds)]
+        arguments += ["--crash-at", crash_at] if crash_at else []
         host = self._spawn("functions-host", "local.functions_host", arguments, self.settings)
         keys = self.options.data / "host" / "keys.json"
         host.wait_until(lambda: port_answers(port) and keys.exists())
@@ -86,7 +97,7 @@ class LocalSystem:
 
     def kill_host(self) -> None:
         """End the host at once, as a crash would."""
-        host = next(p for p in self.processes if p.name == "functions-host")
+        host = self.host
         host.kill()
         self.processes.remove(host)
 

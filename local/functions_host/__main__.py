@@ -6,29 +6,43 @@ import asyncio
 import functools
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 from azure.storage.queue import QueueServiceClient
 
+from local.faults.crash_points import CRASH_POINTS, CrashTap, kill_this_process
+from local.faults.taps import tapped
 from local.functions_host.app_loader import LoadedFunction, load_app, load_host_json
 from local.functions_host.durable_engine import DurableEngine, DurableStore
 from local.functions_host.http import HttpFront, Keys, client_binding
-from local.functions_host.queues import QueueListener, QueueOptions, send_message
+from local.functions_host.queues import INVISIBLE_SECONDS, QueueListener, QueueOptions, send_message
 from local.functions_host.timers import TimerListener
 from local.git_server import serve
+from shared.wiring import decorate
 
 
-def main(port: int, data: Path, app_dir: Path = Path()) -> None:
-    """Load the app, start its listeners, and serve."""
+def main(
+    port: int,
+    data: Path,
+    app_dir: Path = Path(),
+    crash_at: str | None = None,
+    invisible_seconds: int = INVISIBLE_SECONDS,
+) -> None:
+    """Load the app, start its listeners, and serve; die at the point called `crash_at`, if one is named."""
     settings = load_host_json(app_dir)
+    if crash_at:
+        point = CRASH_POINTS[crash_at]
+        decorate(lambda adapters: tapped(adapters, CrashTap(point, kill_this_process)))
     functions = load_app(app_dir.resolve())
     client = client_binding(f"http://127.0.0.1:{port}")
     engine = _engine(functions, settings, data)
     prefix = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
     front = HttpFront(functions, prefix, Keys(data / "keys.json"), engine, client)
-    queues = _queues(functions, settings, client)
+    options = replace(QueueOptions.from_host_json(settings), invisible_seconds=invisible_seconds)
+    queues = _queues(functions, options, client)
     front.timers = {
         f.name: TimerListener(f.name, f.trigger["schedule"], data / "timers", _runner(f, client))
         for f in _of(functions, "timerTrigger")
@@ -62,8 +76,7 @@ def _engine(functions: list[LoadedFunction], settings: dict[str, Any], data: Pat
     )
 
 
-def _queues(functions: list[LoadedFunction], settings: dict[str, Any], client: str) -> dict[str, QueueListener]:
-    options = QueueOptions.from_host_json(settings)
+def _queues(functions: list[LoadedFunction], options: QueueOptions, client: str) -> dict[str, QueueListener]:
     service = QueueServiceClient.from_connection_string(os.environ["AzureWebJobsStorage"])
     queues: dict[str, QueueListener] = {}
 

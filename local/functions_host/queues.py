@@ -32,6 +32,7 @@ class QueueOptions:
     max_polling_seconds: float = 60.0
     visibility_seconds: int = 0
     base64: bool = True
+    invisible_seconds: int = INVISIBLE_SECONDS
 
     @classmethod
     def from_host_json(cls, settings: dict[str, Any]) -> QueueOptions:
@@ -105,9 +106,8 @@ class QueueListener:
             self._notified = False
 
     def _take(self) -> int:
-        messages = list(
-            self._queue.receive_messages(max_messages=self._options.batch_size, visibility_timeout=INVISIBLE_SECONDS)
-        )
+        o = self._options
+        messages = list(self._queue.receive_messages(max_messages=o.batch_size, visibility_timeout=o.invisible_seconds))
         for message in messages:
             with self._changed:
                 self._running += 1

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from shared.clock import Clock
-from shared.domain.runs import Phase, RunStatus, progress
+from shared.domain.runs import Phase, RunStatus, progress, run_start
 from shared.protocols import Row
 from shared.services.batch_rows import BatchStore
 from shared.services.findings import FindingStore
-from shared.services.runs import RunStore, parse_time
+from shared.services.runs import RunStore, UnknownRun, parse_time
 
 type Json = dict[str, Any]
 
@@ -28,9 +28,18 @@ class StatusService:
         active = self._runs.active()
         ended = [r for r in self._runs.recent(20) if RunStatus(str(r.row["status"])).final]
         return {
-            "active": self.run(active) if active else None,
+            "active": self._active(active) if active else None,
             "last": summary(ended[0].key, ended[0].row) if ended else None,
         }
+
+    def _active(self, run_id: str) -> Json:
+        try:
+            return self.run(run_id)
+        except UnknownRun:
+            # Its lease is taken and its row is still to be written.
+            started = run_start(run_id).isoformat()
+            row: Row = {"status": RunStatus.RUNNING.value, "phase": Phase.QUEUED.value, "started_at": started}
+            return summary(run_id, row) | {"failures": [], "notices": [], "progress": self._progress(run_id, row)}
 
     def recent(self, limit: int) -> list[Json]:
         """Summaries of the newest runs, newest first."""

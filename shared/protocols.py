@@ -242,3 +242,23 @@ class Repository(Protocol):
     def forget(self) -> None:
         """Drop the mirror, which is a cache: the next call makes it again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSecret:
+    """Something in a notebook that has the shape of a secret: its kind, its line from 1, and a fingerprint.
+
+    The fingerprint tells two secrets apart and finds the same one elsewhere; the secret cannot be read from it.
+    """
+
+    kind: str
+    line: int
+    fingerprint: str
+
+
+class SecretFinder(Protocol):
+    """Looks for well-known token shapes."""
+
+    def find(self, data: bytes) -> list[FoundSecret]:
+        """What a notebook's bytes hold, each kind, line and fingerprint once."""
+        ...

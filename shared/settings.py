@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     verify_schedule: Annotated[str, Field(**_alias("BACKUP_VERIFY_SCHEDULE"))] = "0 30 6 * * *"
     verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
     verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200
+    found_tokens: Annotated[Literal["report", "hold", "ignore"], Field(**_alias("BACKUP_SECRETS"))] = "report"
     stall_minutes: Annotated[int, Field(**_alias("BACKUP_STALL_MINUTES"), ge=1)] = 15
     give_up_hours: Annotated[float, Field(**_alias("BACKUP_GIVE_UP_HOURS"), gt=0)] = 6.0
     step_budget_seconds: Annotated[float, Field(**_alias("BACKUP_STEP_BUDGET_SECONDS"), gt=0, le=540)] = 300.0

@@ -14,6 +14,7 @@ from azure.identity import DefaultAzureCredential
 from shared.adapters.identity import databricks_token, git_authorization
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.repository import GitRepository
+from shared.adapters.secret_finder import TokenShapes
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
@@ -31,6 +32,7 @@ from shared.services.plan import PlanService
 from shared.services.rebuild import RebuildService
 from shared.services.retention import RetentionService
 from shared.services.runs import RunStore
+from shared.services.secret_screen import SecretPolicy, SecretScreen
 from shared.services.status import StatusService
 from shared.services.stored_state import StoredStateCheck
 from shared.services.verify import VerifyService
@@ -119,7 +121,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         runs=s.runs,
         batches=s.batches,
         plan=_plan(settings, a, pool, s),
-        export=ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch),
+        export=_export(settings, a, pool, s),
         drive=_drive(settings, a, s),
         maintenance=s.maintenance,
         verify=_verify(settings, a, s),
@@ -152,6 +154,11 @@ class _Stores:
             manifests=ManifestStore(a.blobs, a.tables, a.clock),
             maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock),
         )
+
+
+def _export(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Stores) -> ExportService:
+    screen = SecretScreen(TokenShapes(), SecretPolicy(settings.found_tokens))
+    return ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch, screen)
 
 
 def _plan(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Stores) -> PlanService:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.clock import Clock
-from shared.domain.batches import Batch, ExportItem, Failure, FolderExport, StagedBatch, StagedNotebook
+from shared.domain.batches import Batch, ExportItem, Failure, FolderExport, Notice, StagedBatch, StagedNotebook
 from shared.domain.codec import decode_batch
 from shared.domain.folder_zip import match_members
 from shared.domain.notebooks import ExportFormat
@@ -21,6 +21,7 @@ from shared.errors import DamagedBlob, TooLarge, WorkspaceError, WorkspaceUnavai
 from shared.protocols import BlobStore, Row, Workspace
 from shared.services.batch_rows import BatchStore, batch_blob, staging_blob
 from shared.services.findings import FindingStore
+from shared.services.secret_screen import SecretScreen
 from shared.services.staged_archive import StagedArchiveWriter
 
 MOST_UNUSABLE_ZIPS = 3
@@ -31,11 +32,19 @@ MOST_WAITING = 64
 @dataclass(slots=True)
 class _Staging:
     archive: StagedArchiveWriter
+    screen: SecretScreen
     notebooks: list[StagedNotebook] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     size: int = 0
 
     def add(self, item: ExportItem, data: bytes, fmt: ExportFormat) -> None:
+        found = self.screen.look_at(item.path, data)
+        if isinstance(found, Failure):
+            self.failures.append(found)
+            return
+        if found:
+            self.notices.append(found)
         self.notebooks.append(
             StagedNotebook(
                 item=item,
@@ -62,9 +71,10 @@ class ExportService:
         clock: Clock,
         pool: Executor,
         scratch: Path,
+        screen: SecretScreen,
     ) -> None:
         self._workspace, self._blobs, self._batches, self._findings = workspace, blobs, batches, findings
-        self._clock, self._pool, self._scratch = clock, pool, scratch
+        self._clock, self._pool, self._scratch, self._screen = clock, pool, scratch, screen
         self._unusable_zips = 0
 
     def export_batch(self, run_id: str, batch_id: str) -> None:
@@ -84,7 +94,7 @@ class ExportService:
         target = self._scratch / f"{run_id}-{batch_id}-{uuid.uuid4().hex[:8]}.zip"
         try:
             with StagedArchiveWriter(target) as archive:
-                staging = _Staging(archive)
+                staging = _Staging(archive, self._screen)
                 self._export(batch, staging, target)
                 archive.finish(StagedBatch(run_id, batch_id, tuple(staging.notebooks), tuple(staging.failures)))
             self._blobs.put_file(staging_blob(run_id, batch_id), target)
@@ -98,6 +108,7 @@ class ExportService:
             "staged_at": self._clock.now().isoformat(),
         }
         self._findings.record_failures(run_id, batch_id, staging.failures)
+        self._findings.record_notices(run_id, batch_id, staging.notices)
         self._batches.update(run_id, batch_id, values)
 
     def _export(self, batch: Batch, staging: _Staging, target: Path) -> None:

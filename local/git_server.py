@@ -67,6 +67,10 @@ class GitServer:
         kind = self._refusal(service, request.method)
         if kind in ("401", "403", "413", "429", "503"):
             return web.Response(status=int(kind), headers={"Retry-After": "1"} if kind == "429" else {})
+        if kind == "echo":
+            # A server that repeats a credential in its refusal, which git prints.
+            given = request.headers.get("Authorization", "")
+            return web.Response(status=403, text=f"refused: {given}")
         if kind == "moved":
             await asyncio.to_thread(person_commits, self._repository, "main", {"MOVED.md": "moved"}, "somebody")
         return await self._backend(request, lose_answer=kind == "lost_answer")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shared.redaction import redact
+
 
 class BackupError(Exception):
     """The backup could not go on: {detail}."""
@@ -10,8 +12,8 @@ class BackupError(Exception):
     retriable = False
 
     def __init__(self, **fields: object) -> None:
-        self.fields = fields
-        super().__init__((type(self).__doc__ or "").split("\n\n")[0].format(**fields))
+        self.fields = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+        super().__init__(redact((type(self).__doc__ or "").split("\n\n")[0].format(**fields)))
 
 
 class WorkspaceError(BackupError):

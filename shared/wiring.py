@@ -19,6 +19,7 @@ from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
 from shared.protocols import BlobStore, Queue, Repository, Tables, Workspace
+from shared.redaction import redact_logs, remember
 from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitIdentity, CommitService
 from shared.services.doctor import DoctorService
@@ -76,6 +77,7 @@ _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E73
 def services() -> Services:
     """The process's own services, from its environment. Raises `ValidationError` naming each wrong setting."""
     settings = Settings.model_validate({})
+    redact_logs()
     return build(settings, _around(connect(settings)))
 
 
@@ -251,7 +253,9 @@ def _credential(settings: Settings) -> Callable[[], TokenCredential]:
 
 def _storage(settings: Settings, credential: Callable[[], TokenCredential]) -> StorageClients:
     if settings.storage is not None:
-        return StorageClients.from_connection_string(settings.storage.get_secret_value())
+        connection = settings.storage.get_secret_value()
+        remember(dict(part.partition("=")[::2] for part in connection.split(";")).get("AccountKey", ""))
+        return StorageClients.from_connection_string(connection)
     uris = (settings.storage_blob_uri, settings.storage_queue_uri, settings.storage_table_uri)
     if not all(uris):
         raise ValueError("set AzureWebJobsStorage, or all three AzureWebJobsStorage__*ServiceUri settings")

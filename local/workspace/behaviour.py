@@ -14,8 +14,8 @@ class Behaviour:
     """Switches; `update` merges them from a control request.
 
     `faults` are `{kind, path_prefix?, endpoint?, times?, every?}` with kind `429`, `500`, `503`, `504`,
-    `close`, `cut_body` or `error_200`; `zip_style` is `named`, `bare` or `never`; `throttle_style` is
-    `retry_after`, `plain` or `empty_body`.
+    `close`, `cut_body`, `error_200` or `echo` (a refusal that repeats the credential); `zip_style` is
+    `named`, `bare` or `never`; `throttle_style` is `retry_after`, `plain` or `empty_body`.
     """
 
     latency_ms: float = 0.0

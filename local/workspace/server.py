@@ -114,6 +114,9 @@ class WorkspaceServer:
             if request.transport:
                 request.transport.abort()
             return web.Response()
+        if kind == "echo":
+            given = request.headers.get("Authorization", "")
+            return _json({"error_code": "INVALID_STATE", "message": f"refused: {given}"}, 400)
         if kind == "error_200":
             return _json({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "try again"}, 200)
         return _json({"error_code": "TEMPORARILY_UNAVAILABLE", "message": "deadline exceeded"}, int(kind))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from azure.core.credentials import TokenCredential
 from pydantic import SecretStr
 
+from shared.redaction import remember
+
 # Resource ids: Microsoft's own for Azure Databricks and for Azure DevOps.
 DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
 AZURE_DEVOPS_SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"
@@ -16,13 +18,13 @@ AZURE_DEVOPS_SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"
 def databricks_token(secret: SecretStr | None, credential: Callable[[], TokenCredential]) -> Callable[[], str]:
     """A source of bearer tokens for the workspace; azure-identity caches until shortly before expiry."""
     if secret is not None:
-        return secret.get_secret_value
-    return lambda: credential().get_token(DATABRICKS_SCOPE).token
+        return lambda: remember(secret.get_secret_value())
+    return lambda: remember(credential().get_token(DATABRICKS_SCOPE).token)
 
 
 def git_authorization(secret: SecretStr | None, credential: Callable[[], TokenCredential]) -> Callable[[], str]:
     """A source of `Authorization` header values: a configured token goes as basic, as Azure Repos takes a PAT."""
     if secret is not None:
-        encoded = base64.b64encode(f":{secret.get_secret_value()}".encode()).decode()
+        encoded = base64.b64encode(f":{remember(secret.get_secret_value())}".encode()).decode()
         return lambda: f"Basic {encoded}"
-    return lambda: f"Bearer {credential().get_token(AZURE_DEVOPS_SCOPE).token}"
+    return lambda: f"Bearer {remember(credential().get_token(AZURE_DEVOPS_SCOPE).token)}"

@@ -16,6 +16,7 @@ from shared.domain.batches import Failure, Notice
 from shared.domain.runs import BatchTotals, Phase, RunStatus
 from shared.errors import LeaseLost
 from shared.protocols import Row
+from shared.redaction import redact
 from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitService
 from shared.services.findings import FindingStore
@@ -84,10 +85,10 @@ class DriveService:
         except Exception as error:
             now = self._clock.now()
             since = parse_time(row["failing_since"]) if row.get("failing_since") else now
-            self._runs.update(run_id, failing_since=since.isoformat(), error=str(error)[:MOST_ERROR_CHARACTERS])
+            self._runs.update(run_id, failing_since=since.isoformat(), error=redact(str(error))[:MOST_ERROR_CHARACTERS])
             if now - since < self._give_up:
                 raise
-            reason = f"committing failed for {self._give_up.total_seconds() / 3600:.0f} hours: {error}"
+            reason = f"committing failed for {self._give_up.total_seconds() / 3600:.0f} hours: {redact(str(error))}"
             self._runs.end(run_id, RunStatus.FAILED, error=reason[:MOST_ERROR_CHARACTERS])
             _log.error("run %s is given up: %s", run_id, reason, extra={"run_id": run_id, "action": "run.fail"})
             return True

@@ -10,8 +10,22 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 ALLOWED = {
     "shared/domain": ("shared.domain",),
-    "shared/services": ("shared.domain", "shared.services", "shared.protocols", "shared.errors", "shared.clock"),
-    "shared/adapters": ("shared.domain", "shared.adapters", "shared.protocols", "shared.errors", "shared.clock"),
+    "shared/services": (
+        "shared.domain",
+        "shared.services",
+        "shared.protocols",
+        "shared.errors",
+        "shared.clock",
+        "shared.redaction",
+    ),
+    "shared/adapters": (
+        "shared.domain",
+        "shared.adapters",
+        "shared.protocols",
+        "shared.errors",
+        "shared.clock",
+        "shared.redaction",
+    ),
     "functions": ("functions", "shared.services", "shared.domain", "shared.errors", "shared.wiring"),
 }
 OURS = ("shared", "functions", "local", "tests", "function_app")

@@ -1,0 +1,103 @@
+"""A credential that was handed out shows in no error and in no log line, however it got there."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from shared import redaction
+from shared.adapters.identity import databricks_token, git_authorization
+from shared.errors import RepositoryError, WorkspaceError
+from shared.redaction import REDACTED, redact, redact_logs, remember
+from shared.settings import Settings
+
+CANARY = "canary/of+tests=1234567890"
+
+
+def _forms(secret: str) -> list[str]:
+    basic = base64.b64encode(f":{secret}".encode()).decode()
+    return [secret, quote(secret, safe=""), f"Basic {basic}", f"Bearer {secret}"]
+
+
+@pytest.fixture(autouse=True)
+def own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_forms", {})
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    before, stream = logging.getLogRecordFactory(), io.StringIO()
+    redact_logs()
+    redact_logs()
+    handler = logging.StreamHandler(stream)
+    logging.getLogger("of.tests").addHandler(handler)
+    yield stream
+    logging.getLogger("of.tests").removeHandler(handler)
+    logging.setLogRecordFactory(before)
+
+
+@pytest.mark.parametrize("form", range(4))
+def test_each_form_is_blotted_out_of_errors(form: int) -> None:
+    git_authorization(SecretStr(CANARY), lambda: pytest.fail("not asked"))
+    said = f"the server says {_forms(CANARY)[form]} is wrong"
+    error = WorkspaceError(path="/Clients", error_code="X", detail=said)
+    assert CANARY not in str(error) + repr(error) + repr(error.fields)
+    assert _forms(CANARY)[form].removeprefix("Basic ").removeprefix("Bearer ") not in str(error)
+    assert REDACTED in str(RepositoryError(action="push", detail=said))
+
+
+def test_log_lines_arguments_and_tracebacks_are_cleaned(logged: io.StringIO) -> None:
+    databricks_token(SecretStr(CANARY), lambda: pytest.fail("not asked"))()
+    log = logging.getLogger("of.tests")
+    log.warning("plain %s and %(x)s" if False else "plain %s", CANARY)
+    log.warning(f"in the text {CANARY} %d %%", 7)
+    try:
+        raise OSError(f"no route to https://x:{CANARY}@host")
+    except OSError:
+        log.exception("it failed")
+    text = logged.getvalue()
+    assert CANARY not in text
+    assert text.count(REDACTED) >= 3
+    assert "OSError" in text
+    assert "7 %" in text
+
+
+def test_settings_print_no_secret() -> None:
+    values = {"databricks_host": "h", "git_remote_url": "g", "databricks_token": CANARY, "git_token": CANARY}
+    made = Settings.model_validate({**values, "storage": f"AccountKey={CANARY}", "smtp_url": f"smtp://u:{CANARY}@h"})
+    assert CANARY not in repr(made) + str(made) + made.model_dump_json()
+
+
+def test_wrong_settings_are_named_without_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TOKEN", CANARY)
+    monkeypatch.setenv("BACKUP_VERIFY_DAYS", "none")
+    monkeypatch.delenv("DATABRICKS_HOST", raising=False)
+    with pytest.raises(ValueError, match="BACKUP_VERIFY_DAYS") as caught:
+        Settings.model_validate({})
+    assert "DATABRICKS_HOST" in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
+def test_old_tokens_are_forgotten_and_short_words_stay() -> None:
+    for n in range(100):
+        remember(f"token-of-hour-{n:04}")
+    assert len(redaction._forms) <= 64
+    assert redact("token-of-hour-0099") == REDACTED
+    remember("short")
+    assert redact("a short text") == "a short text"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(min_size=8, max_size=40), st.text(max_size=30), st.text(max_size=30))
+def test_whatever_surrounds_a_secret_it_does_not_show(secret: str, before: str, after: str) -> None:
+    redaction._forms.clear()
+    remember(secret)
+    assert secret not in redact(before + secret + after) or secret in REDACTED

@@ -73,11 +73,13 @@ def parse_file(file: str) -> ParsedFile:
             pending = ""
     stem, language, fmt = _split_extension(leaf)
     parts.append(pending + decode(_COLLISION.sub("", stem)))
+    if not all(parts):
+        raise BadFileName(f"{file!r} has an empty name on its way")
     return ParsedFile(tuple(parts), language, fmt)
 
 
 def decode(encoded: str) -> str:
-    """The name that an encoded component stands for, markers removed beforehand."""
+    """The name that an encoded component stands for, markers removed beforehand. Raises `BadFileName`."""
     data = bytearray()
     position = 0
     for match in _ESCAPE.finditer(encoded):
@@ -85,7 +87,10 @@ def decode(encoded: str) -> str:
         data.append(int(match[1], 16))
         position = match.end()
     data += encoded[position:].encode("utf-8", "surrogatepass")
-    return data.decode("utf-8", "surrogatepass")
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise BadFileName(f"{encoded!r} is no name that was encoded here") from None
 
 
 def _split_extension(leaf: str) -> tuple[str, Language, ExportFormat]:

@@ -56,6 +56,12 @@ class Lab:
             self._age(tables)
         self.system.fire_timer("watchdog")
 
+    def checkpoint(self) -> str:
+        """The commit that the checkpoint names, read without the app."""
+        connection = self.system.settings["AzureWebJobsStorage"]
+        with TableServiceClient.from_connection_string(connection) as tables:
+            return str(tables.get_table_client("checkpoints").get_entity("backup", "current")["commit"])
+
     @staticmethod
     def _age(tables: TableServiceClient) -> None:
         """Date the active run back, or its lease where the run has no row yet."""

@@ -98,6 +98,7 @@ class World:
         self.draw, self.seen = random.Random(seed), Counter[str]()
         self._scratch, self._tap = scratch, None
         self._watched_at = 0.0
+        self.early_checkpoints: list[str] = []
         self.committing, self.committer_failures = False, 0
         self.model.apply("mkdir", "ada", path=ROOT)
         self.process()
@@ -231,7 +232,14 @@ class World:
     def restart(self) -> None:
         """The process died: a new one goes on; the orchestration outlives it."""
         self.seen["restart"] += 1
+        if not self.checkpoint_is_held():
+            self.early_checkpoints.append(str(self.clock.now()))
         self.process()
+
+    def checkpoint_is_held(self) -> bool:
+        """Whether the remote holds the commit that the checkpoint names, at this very moment."""
+        row = self.tables.get("checkpoints", "backup", "current")
+        return row is None or self.remote.head is None or row.row["commit"] in self.remote.messages()
 
     def _guarded[T](self, call: Callable[[], T]) -> T | None:
         try:

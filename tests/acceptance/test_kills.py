@@ -53,6 +53,7 @@ def test_the_host_is_killed_and_the_next_one_finishes(lab: Lab, name: str) -> No
         assert lab.system.host.exit_code is not None
     _until("the point was never reached", lambda: lab.system.host.exit_code is not None)
     assert lab.system.host.exit_code == -signal.SIGKILL
+    assert lab.checkpoint() in git(lab.clone(), "log", "--format=%H").splitlines()
     lab.system.kill_host()
     lab.system.start_host()
     lab.let_time_pass()

@@ -26,6 +26,7 @@ def test_a_played_process_dies_and_the_next_one_finishes(tmp_path: Path, name: s
     world.back_up()
     assert tap.dead, "the point was never reached"
     assert world.seen["restart"] >= 1
+    assert world.early_checkpoints == [], "a checkpoint named what the remote did not hold"
     check_equal(world)
     assert world.remote.unchanged() == []
     again = world.back_up()

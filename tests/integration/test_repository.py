@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from local.git_server import REPOSITORY
+from shared.adapters.git_mirror import GitMirror
+from shared.adapters.git_stream import commit_stream
 from shared.adapters.repository import GitRepository
 from shared.errors import RepositoryError
 from shared.protocols import Signature, WriteFile
@@ -85,3 +87,25 @@ def test_the_server_refuses_a_tree_that_no_checkout_should_hold(server: Served, 
     repository = _repository(server, tmp_path / "mirror")
     with pytest.raises(RepositoryError):
         repository.push(_commit(repository, None, _write(".git/config", b"x")), None)
+
+
+@pytest.mark.parametrize("commands", [1, 2, 3, 4])
+def test_a_stream_that_ends_between_two_commands_makes_nothing(tmp_path: Path, commands: int) -> None:
+    """Its sender was killed there: without `--done`, git would take what came for the whole commit."""
+    mirror = GitMirror("http://127.0.0.1:9/none.git", tmp_path / "mirror", lambda: BASIC, "git")
+    whole = b"".join(
+        commit_stream("refs/backup/x", None, (), [_write("a.py", b"12"), _write("b.py", b"34")], "m", WHO, WHO)
+    )
+    ends = [
+        whole.index(b"M 100644 inline a.py"),
+        whole.index(b"M 100644 inline b.py"),
+        whole.index(b"done"),
+        len(whole),
+    ]
+    if commands == len(ends):
+        mirror.fast_import([whole])
+        assert mirror.has("refs/backup/x")
+        return
+    with pytest.raises(RepositoryError, match="import"):
+        mirror.fast_import([whole[: ends[commands - 1]]])
+    assert not mirror.has("refs/backup/x")

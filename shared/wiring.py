@@ -158,6 +158,10 @@ class _Stores:
         )
 
 
+def _lister(settings: Settings, a: Adapters, pool: ThreadPoolExecutor) -> TreeLister:
+    return TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads)
+
+
 def _export(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Stores) -> ExportService:
     screen = SecretScreen(TokenShapes(), SecretPolicy(settings.found_tokens))
     return ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch, screen)
@@ -165,7 +169,7 @@ def _export(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Store
 
 def _plan(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Stores) -> PlanService:
     return PlanService(
-        lister=TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads),
+        lister=_lister(settings, a, pool),
         repository=a.repository,
         manifests=s.manifests,
         runs=s.runs,
@@ -233,7 +237,7 @@ def _verify(settings: Settings, a: Adapters, s: _Stores) -> VerifyService:
 
 def _rebuild(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: _Stores) -> RebuildService:
     return RebuildService(
-        lister=TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads),
+        lister=_lister(settings, a, pool),
         repository=a.repository,
         blobs=a.blobs,
         manifests=s.manifests,

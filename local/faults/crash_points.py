@@ -8,9 +8,8 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from local.faults.taps import Call
+from local.faults.taps import Call, QuietTap
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Crash(BaseException):
     """The process is dead: nothing of it may have an effect any more."""
 
 
-class CrashTap:
+class CrashTap(QuietTap):
     """Dies at a point. `die` ends the process, or raises `Crash` where the process is only played.
 
     A played process is dead for all its threads: each later call raises too.
@@ -75,16 +74,8 @@ class CrashTap:
         self._seen, self._lock = 0, threading.Lock()
         self.dead = False
 
-    def before(self, call: Call) -> None:
-        """See `Tap.before`."""
-        self._meet("before", call)
-
-    def after(self, call: Call, answer: Any) -> Any:
-        """See `Tap.after`."""
-        self._meet("after", call)
-        return answer
-
-    def _meet(self, when: str, call: Call) -> None:
+    def meet(self, when: str, call: Call) -> None:
+        """See `QuietTap.meet`."""
         with self._lock:
             if not self.dead and when == self._point.when and self._pattern.match(str(call)):
                 self._seen += 1

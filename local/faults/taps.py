@@ -35,6 +35,22 @@ class Tap(Protocol):
         ...
 
 
+class QuietTap:
+    """Lets every call pass; a tap of its own overrides what it needs."""
+
+    def before(self, call: Call) -> None:
+        """See `Tap.before`."""
+        self.meet("before", call)
+
+    def after(self, call: Call, answer: Any) -> Any:
+        """See `Tap.after`."""
+        self.meet("after", call)
+        return answer
+
+    def meet(self, when: str, call: Call) -> None:
+        """Told of each call twice, with `when` either `before` or `after`."""
+
+
 class _Tapped:
     """An adapter whose every method passes the tap."""
 

@@ -89,14 +89,14 @@ class _Steps:
 class World:
     """A workspace, a repository and an app. `process()` is a new process on the same stored state."""
 
-    def __init__(self, scratch: Path, *, seed: int = 0, remote: Remote | None = None) -> None:
+    def __init__(self, scratch: Path, *, seed: int = 0, remote: Remote | None = None, **settings: str | float) -> None:
         self.clock = ManualClock()
         self.model = WorkspaceModel(now=lambda: self.clock.now().timestamp())
         self.workspace = MemoryWorkspace(self.model)
         self.remote: Remote = remote or MemoryRemote()
         self.blobs, self.tables, self.queues = MemoryBlobs(self.clock), MemoryTables(), MemoryQueues(self.clock)
         self.draw, self.seen = random.Random(seed), Counter[str]()
-        self._scratch, self._tap = scratch, None
+        self._scratch, self._settings = scratch, settings
         self._watched_at = 0.0
         self.early_checkpoints: list[str] = []
         self.committing, self.committer_failures = False, 0
@@ -117,6 +117,7 @@ class World:
                 "step_budget_seconds": 2,
                 "commit_max_files": 20,
                 "verify_days": 2,
+                **self._settings,
             }
         )
         self.app = build(settings, tapped(adapters, tap) if tap else adapters)
@@ -239,7 +240,7 @@ class World:
     def checkpoint_is_held(self) -> bool:
         """Whether the remote holds the commit that the checkpoint names, at this very moment."""
         row = self.tables.get("checkpoints", "backup", "current")
-        return row is None or self.remote.head is None or row.row["commit"] in self.remote.messages()
+        return row is None or row.row["commit"] in self.remote.messages()
 
     def _guarded[T](self, call: Callable[[], T]) -> T | None:
         try:

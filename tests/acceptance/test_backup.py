@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from azure.storage.queue import QueueServiceClient
 
 from local.app import wait_for_new_run
@@ -185,6 +186,43 @@ def test_a_verification_proves_the_backup_and_a_rebuild_makes_its_record_again(l
     assert lab.cloned(lab.clone()) == lab.source_truth()
     code, output, _ = _command(lab, "verify")
     assert (code, "passed" in output) == (0, True)
+
+
+def test_a_run_that_could_not_read_a_folder_is_completed_by_a_retry(lab: Lab) -> None:
+    folder = "/Clients/client_0002"
+    lab.edit({"action": "mkdir", "path": folder}, {"action": "create", "path": f"{folder}/late", "language": "SQL"})
+    lab.control("behaviour", {"denied": [folder]})
+    code, output, _ = _command(lab, "sync", "--json")
+    failed = json.loads(output)
+    lab.control("behaviour", {"denied": []})
+    assert (code, failed["status"], [f["path"] for f in failed["failures"]]) == (1, "partial", [folder])
+    code, output, _ = _command(lab, "sync", "--retry", failed["run_id"], "--json")
+    retried = json.loads(output)
+    assert (code, retried["status"], retried["retry_of"]) == (0, "succeeded", failed["run_id"])
+    assert retried["counts"]["created"] == 1
+    assert lab.cloned(lab.clone()) == lab.source_truth()
+    code, _, messages = _command(lab, "sync", "--retry", "20200101T000000Z-0000")
+    assert (code, "There is no run 20200101T000000Z-0000" in messages) == (2, True)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"retry": 7}', b'{"retry": "../x"}', b'{"other": 1}'])
+def test_a_run_is_not_started_by_a_request_that_makes_no_sense(lab: Lab, body: bytes) -> None:
+    before = lab.client.call("GET", "runs")["runs"][0]["run_id"]
+    headers = {"x-functions-key": lab.system.key}
+    answer = requests.post(f"{lab.system.url}/api/runs", data=body, headers=headers, timeout=30)
+    assert (answer.status_code, answer.json()["title"]) == (400, "invalid request")
+    assert lab.client.call("GET", "runs")["runs"][0]["run_id"] == before
+
+
+def test_a_token_in_a_notebook_is_named_without_showing_it(lab: Lab) -> None:
+    token = "dapi" + "0123456789abcdef" * 2
+    content = f"# Databricks notebook source\ntoken = '{token}'\n"
+    lab.edit({"action": "create", "path": "/Clients/leaky", "language": "PYTHON", "content": content})
+    run = lab.back_up()
+    assert run["status"] == "succeeded"
+    assert [(n["path"], n["code"]) for n in run["notices"]] == [("/Clients/leaky", "secret_found")]
+    assert "line 2: Databricks token" in run["notices"][0]["reason"]
+    assert token not in json.dumps(run)
 
 
 def test_the_doctor_names_the_system_that_fails_and_what_to_do(lab: Lab) -> None:

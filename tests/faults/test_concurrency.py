@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.faults.taps import Call
+from local.faults.taps import Call, QuietTap
 from local.memory.world import World, file_of, succeeded
 from shared.errors import BackupError
 from shared.services.batch_rows import EXPORT_QUEUE
@@ -30,21 +30,14 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     return world
 
 
-class _At:
+class _At(QuietTap):
     """A tap that does something once, at the first call that begins so."""
 
     def __init__(self, when: str, begin: str, act: Callable[[], Any]) -> None:
         self._when, self._begin, self._act = when, begin, act
         self.done = False
 
-    def before(self, call: Call) -> None:
-        self._meet("before", call)
-
-    def after(self, call: Call, answer: Any) -> Any:
-        self._meet("after", call)
-        return answer
-
-    def _meet(self, when: str, call: Call) -> None:
+    def meet(self, when: str, call: Call) -> None:
         if not self.done and when == self._when and str(call).startswith(self._begin):
             self.done = True
             self._act()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from local.faults.taps import Call
+from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World, succeeded
 from shared.errors import RepositoryError, WorkspaceUnavailable
 from shared.services.batch_rows import EXPORT_QUEUE
@@ -15,7 +14,7 @@ from shared.services.runs import PLAN_QUEUE, UnknownRun
 from tests.faults.living import check_equal, fill, live
 
 
-class _Failing:
+class _Failing(QuietTap):
     """Fails every call that begins so."""
 
     def __init__(self, begin: str, error: Exception) -> None:
@@ -26,9 +25,6 @@ class _Failing:
         self.calls.append(str(call))
         if str(call).startswith(self._begin):
             raise self._error
-
-    def after(self, call: Call, answer: Any) -> Any:
-        return answer
 
 
 @pytest.fixture
@@ -171,3 +167,19 @@ def test_deletions_of_more_than_the_guards_share_are_held(world: World) -> None:
     assert (run["status"], run["counts"]["held"], run["counts"]["deleted"]) == ("partial", 30, 0)
     assert world.backed_up().keys() == before.keys()
     assert world.backed_up()[(f"{ROOT}/etl/many 35", "PYTHON")] == b"# edited\n"
+
+
+def test_a_notebook_with_a_token_is_held_back_until_it_is_gone(tmp_path: Path) -> None:
+    world = World(tmp_path, found_tokens="hold")
+    fill(world)
+    world.back_up()
+    path, token = f"{ROOT}/etl/job 0", "dapi" + "0123456789abcdef" * 2
+    world.model.apply("edit", "ada", path=path, content=f"# {token}\n")
+    run = world.back_up()
+    assert (run["status"], [(f["path"], f["code"]) for f in run["failures"]]) == ("partial", [(path, "secret_held")])
+    assert token.encode() not in b"".join(world.remote.contents().values())
+    assert not any(token.encode() in data for data, _ in world.blobs.stored.values())
+    assert token not in str(world.tables.stored)
+    world.model.apply("edit", "ada", path=path, content="# dbutils.secrets.get('scope', 'key')\n")
+    assert succeeded(world.back_up())
+    check_equal(world)

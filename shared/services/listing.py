@@ -89,7 +89,8 @@ class TreeLister:
     def _resume(self, run_id: str, root: str, wanted: Wanted) -> _Walk:
         walk = _Walk()
         for name in self._blobs.names(f"plans/{run_id}/listing-"):
-            walk.segments += 1
+            # Not their number: one that is missing must not have the next written over the last.
+            walk.segments = int(name.rpartition("-")[2].partition(".")[0]) + 1
             try:
                 rows = list(_decode(self._blobs.get(name)))
             except (DamagedBlob, KeyError):

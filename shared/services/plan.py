@@ -73,6 +73,8 @@ class PlanService:
             return PlanStep(True, _messages(run_id, self._batches.waiting(run_id)))
         self._runs.update(run_id, phase=Phase.PLANNING.value)
         if not self._is_planned(run_id) and not self._make_plan(run_id, row):
+            # For the watchdog: a listing that takes hours still moves.
+            self._runs.update(run_id, planning_steps=int(row.get("planning_steps") or 0) + 1)
             self._runs.enqueue_planning(run_id)
             return PlanStep(False)
         return PlanStep(True, _messages(run_id, self._enter(run_id)))

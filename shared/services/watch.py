@@ -46,7 +46,8 @@ class WatchService:
             self._runs.release(run_id)
             return None
         totals = self._batches.totals(run_id)
-        marker = f"{row['phase']}:{totals.queued}:{totals.staged}:{totals.committed}:{totals.failed}"
+        settled = (totals.queued, totals.staged, totals.committed, totals.failed)
+        marker = f"{row['phase']}:{row.get('planning_steps') or 0}:{settled}"
         if marker != row.get("watch_marker"):
             self._runs.update(run_id, watch_marker=marker, watched_at=self._clock.now().isoformat())
         elif self._clock.now() - parse_time(row["watched_at"]) >= self._stall:

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from shared.cli import follow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTIONS = {"notebooks": 300}
+MOST_SECONDS, POLL_SECONDS = 90, 0.1
 pytestmark = pytest.mark.xdist_group("backup")
 
 
@@ -223,6 +226,8 @@ def test_a_token_in_a_notebook_is_named_without_showing_it(lab: Lab) -> None:
     assert [(n["path"], n["code"]) for n in run["notices"]] == [("/Clients/leaky", "secret_found")]
     assert "line 2: Databricks token" in run["notices"][0]["reason"]
     assert token not in json.dumps(run)
+    lab.edit({"action": "delete", "path": "/Clients/leaky"})
+    assert lab.back_up()["counts"]["deleted"] == 1
 
 
 def test_the_doctor_names_the_system_that_fails_and_what_to_do(lab: Lab) -> None:
@@ -249,6 +254,36 @@ def test_a_command_that_cannot_reach_its_app_says_what_to_do(
 ) -> None:
     found, _, messages = _command(lab, *arguments)
     assert (found, words in messages) == (code, True)
+
+
+def test_messages_of_the_poison_queues_that_name_nothing_are_dropped(lab: Lab) -> None:
+    queues = ("backup-plan-poison", "backup-export-poison", "backup-maintenance-poison")
+    with QueueServiceClient.from_connection_string(lab.system.settings["AzureWebJobsStorage"]) as service:
+        for queue in queues:
+            service.get_queue_client(queue).send_message(base64.b64encode(b"nonsense").decode())
+    log = lab.system.options.data / "logs" / "functions-host.log"
+    _until(lambda: log.read_text().count("a message was dropped") == len(queues))
+    assert lab.back_up()["status"] == "succeeded"
+
+
+def test_the_daily_verification_runs_by_its_timer(lab: Lab) -> None:
+    before = len(lab.client.call("GET", "verifications")["verifications"])
+    lab.system.fire_timer("daily_verification")
+
+    def ended() -> bool:
+        found = lab.client.call("GET", "verifications")["verifications"]
+        return len(found) > before and found[0]["status"] not in ("queued", "running")
+
+    _until(ended)
+    newest = lab.client.call("GET", "verifications")["verifications"][0]
+    assert (newest["status"], newest["trigger"]) == ("passed", "timer")
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + MOST_SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(POLL_SECONDS)
 
 
 def _redeliver(lab: Lab, run_id: str) -> None:

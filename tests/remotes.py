@@ -52,7 +52,9 @@ class GitRemote:
         if self.head is None:
             return []
         rows = [row.split() for row in self._git("log", "--format=%H %T", "main").decode().splitlines()]
-        return [new for (new, tree), (_, before) in itertools.pairwise(rows) if tree == before]
+        same = [new for (new, tree), (_, before) in itertools.pairwise(rows) if tree == before]
+        messages = self.messages() if same else {}
+        return [name for name in same if "\nBackup-Run: " in messages[name]]
 
     def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:
         """See `Remote.person_commits`."""

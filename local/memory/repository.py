@@ -50,8 +50,8 @@ class MemoryRemote:
         return {name: commit.message for name, commit in self.history(self.head)}
 
     def unchanged(self) -> list[str]:
-        """Commits that changed nothing."""
-        history = list(self.history(self.head))
+        """Commits of the backup that changed nothing."""
+        history = [(name, c) for name, c in self.history(self.head) if "\nBackup-Run: " in c.message]
         return [name for name, c in history if c.parent and self.commits[c.parent].tree == c.tree]
 
     def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:

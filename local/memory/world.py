@@ -62,7 +62,7 @@ class Remote(Protocol):
         ...
 
     def unchanged(self) -> list[str]:
-        """Commits that changed nothing."""
+        """Commits of the backup that changed nothing."""
         ...
 
     def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:

@@ -192,6 +192,10 @@ class Repository(Protocol):
         """Every file of a commit's tree with its blob id. A file is a slash-joined path, any Unicode but NUL."""
         ...
 
+    def changes(self, parent: str | None, commit: str) -> dict[str, str | None]:
+        """Files that differ between two commits' trees, with their blob id in `commit`; None where it has none."""
+        ...
+
     def build_commit(
         self,
         parent: str | None,

@@ -111,6 +111,11 @@ class MemoryRepository:
         """See `Repository.tree`."""
         return dict(self._commit(commit).tree)
 
+    def changes(self, parent: str | None, commit: str) -> dict[str, str | None]:
+        """See `Repository.changes`."""
+        before, after = self.tree(parent) if parent else {}, self.tree(commit)
+        return {f: after.get(f) for f in before.keys() | after.keys() if before.get(f) != after.get(f)}
+
     def build_commit(
         self,
         parent: str | None,

@@ -50,6 +50,19 @@ class GitRepository:
         rows = (line.split(b"\t", 1) for line in data.split(b"\0") if line)
         return {name.decode("utf-8", "surrogateescape"): meta.split()[2].decode() for meta, name in rows}
 
+    def changes(self, parent: str | None, commit: str) -> dict[str, str | None]:
+        """See `Repository.changes`."""
+        if parent is None:
+            return dict(self.tree(commit))
+        data = self._mirror.run("compare two trees", "diff-tree", "-r", "-z", "--no-renames", "--raw", parent, commit)
+        # Each file is two fields: `:mode mode blob blob status`, then its path.
+        fields = data.split(b"\0")[:-1]
+        rows = zip(fields[::2], fields[1::2], strict=True)
+        return {
+            name.decode("utf-8", "surrogateescape"): None if meta.endswith(b" D") else meta.split()[3].decode()
+            for meta, name in rows
+        }
+
     def build_commit(
         self,
         parent: str | None,

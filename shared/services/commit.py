@@ -160,7 +160,7 @@ class CommitService:
             if commit is None:
                 # Already there: the push had its effect and its answer, or what follows it, was lost.
                 return str(head.commit), change, list(notices)
-            self._check_built(commit, change)
+            self._check_built(head, commit, change)
             try:
                 self._repository.push(commit, head.commit)
             except RemoteMoved:
@@ -168,13 +168,17 @@ class CommitService:
             return commit, change, list(notices)
         raise RepositoryError(action="push", detail=f"the branch moved {MOST_REBUILDS} times in a row")
 
-    def _check_built(self, commit: str, change: TreeChange) -> None:
-        """Before anybody sees a commit, it must hold exactly the exported bytes, and nothing that was removed."""
-        tree = self._repository.tree(commit)
-        wrong = [n.file for n in change.writes if tree.get(n.file) != n.blob]
-        wrong += [file for file in change.deletes if file in tree]
-        if wrong:
-            raise RepositoryError(action="build a commit", detail=f"{len(wrong)} files differ, {wrong[0]!r} among them")
+    def _check_built(self, head: Head, commit: str, change: TreeChange) -> None:
+        """Before anybody sees a commit, it must differ from the head by exactly what was exported and removed."""
+        expected: dict[str, str | None] = {n.file: n.blob for n in change.writes if head.tree.get(n.file) != n.blob}
+        expected |= dict.fromkeys(change.deletes)
+        found = self._repository.changes(head.commit, commit)
+        if ATTRIBUTES_FILE not in head.tree:
+            found.pop(ATTRIBUTES_FILE, None)
+        if found != expected:
+            wrong = sorted(f for f in found.keys() | expected.keys() if found.get(f, "-") != expected.get(f, "-"))
+            detail = f"{len(wrong)} files are not as they must be, {wrong[0]!r} among them"
+            raise RepositoryError(action="build a commit", detail=detail)
 
     def _build(self, run_id: str, head: Head, change: TreeChange, chunk: _Chunk) -> str | None:
         now = self._clock.now()

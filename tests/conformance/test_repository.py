@@ -105,6 +105,17 @@ def test_commits_are_pushed_and_read_back_by_another_mirror(remote: Remote) -> N
     assert set(other.tree(first)) == {"a b/ü.py", '"odd\nname".py'}
 
 
+def test_two_commits_are_compared(remote: Remote) -> None:
+    repository = remote.mirror()
+    first = _pushed(repository, _write("a b/ü.py", b"one"), _write('"odd\nname".py', b"two"), _write("same.py", b"x"))
+    second = _pushed(repository, _write('"odd\nname".py', b"new"), _write("c.py", b"three"), deletes=("a b/ü.py",))
+    tree = repository.tree(second)
+    expected = {"a b/ü.py": None, '"odd\nname".py': tree['"odd\nname".py'], "c.py": tree["c.py"]}
+    assert repository.changes(first, second) == expected
+    assert repository.changes(second, second) == {}
+    assert repository.changes(None, second) == tree
+
+
 def test_a_tree_that_does_not_change_gives_no_commit(remote: Remote) -> None:
     repository = remote.mirror()
     first = _pushed(repository, _write("a.py", b"one"))

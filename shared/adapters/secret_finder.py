@@ -28,6 +28,14 @@ _HINT = re.compile(
     rb"|gl[a-z]{2,6}-|BEGIN |PuTTY|[xX][oO][xX]|hooks\.slack|eyJ|[rs]k_live|SG\.|:_authToken|sk-|pypi-AgE"
 )
 """What the line of each shape holds: most notebooks hold none of it, and are passed in one search."""
+_LITERALS = (
+    b"BEGIN ",
+    *b"dapi AZDO AKIA ABIA ACCA ASIA A3T AccountKey :// ghp_ gho_ ghu_ ghs_ ghr_ GR1348941 glpat- gldt- glft-".split(),
+    *b"glsoat- glrt- glcbt- glimt- glptt- glagent- gloas- PuTTY hooks.slack eyJ k_live SG. :_authToken sk-".split(),
+    b"pypi-AgE",
+)
+_LOWER_LITERALS = (b"aws", b"xox")
+"""The same as plain bytes: looking for each is many times faster than one search for all of them."""
 _MOST_LINE_BYTES = 4_096
 
 
@@ -69,8 +77,17 @@ class TokenShapes:
 
     def find(self, data: bytes) -> list[FoundSecret]:
         """See `SecretFinder.find`."""
+        if not _may_hold(data):
+            return []
         found = (secret for number, line in _suspects(data) for secret in _in_line(number, line))
         return list(dict.fromkeys(found))
+
+
+def _may_hold(data: bytes) -> bool:
+    if any(literal in data for literal in _LITERALS):
+        return True
+    lower = data.lower()
+    return any(literal in lower for literal in _LOWER_LITERALS)
 
 
 def _suspects(data: bytes) -> Iterator[tuple[int, str]]:

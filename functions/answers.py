@@ -6,13 +6,14 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import azure.functions as func
 
 from shared.errors import BackupError
 from shared.services.status import Json
 
-type Handler = Callable[[func.HttpRequest], func.HttpResponse]
+type Handler = Callable[..., func.HttpResponse]
 
 _STATUS_BY_CODE = {
     "unknown_run": 404,
@@ -41,9 +42,9 @@ def guarded(handler: Handler) -> Handler:
     """Turn errors into problem answers; an unexpected one is logged and answered without its text."""
 
     @functools.wraps(handler)
-    def run(req: func.HttpRequest) -> func.HttpResponse:
+    def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
-            return handler(req)
+            return handler(req, **bindings)
         except BackupError as error:
             return problem(_STATUS_BY_CODE.get(error.code, 503 if error.retriable else 500), error.code, str(error))
         except ValueError as error:

@@ -13,7 +13,7 @@ import azure.functions as func
 from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import RunActive
 from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.runs import PLAN_QUEUE
+from shared.services.runs import PLAN_QUEUE, planning_message
 from shared.wiring import services
 
 blueprint = df.Blueprint()
@@ -25,10 +25,11 @@ _log = logging.getLogger("backup.chain")
 
 
 @blueprint.timer_trigger("timer", schedule="%BACKUP_SCHEDULE%", use_monitor=True)
-def daily_backup(timer: func.TimerRequest) -> None:
+@blueprint.queue_output("planning", PLAN_QUEUE, connection="AzureWebJobsStorage")
+def daily_backup(timer: func.TimerRequest, planning: func.Out[str]) -> None:
     """Start the daily run. One that is still under way is left to end."""
     try:
-        services().runs.start("timer")
+        planning.set(planning_message(services().runs.start("timer")))
     except RunActive as error:
         _log.warning("daily run not started: %s", error, extra={"action": "run.start"})
 

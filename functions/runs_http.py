@@ -8,6 +8,7 @@ import re
 import azure.functions as func
 
 from functions.answers import answer, guarded
+from shared.services.runs import PLAN_QUEUE, planning_message
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
@@ -34,10 +35,12 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route("runs", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.queue_output("planning", PLAN_QUEUE, connection="AzureWebJobsStorage")
 @guarded
-def start_run(req: func.HttpRequest) -> func.HttpResponse:
+def start_run(req: func.HttpRequest, planning: func.Out[str]) -> func.HttpResponse:
     """`POST /api/runs`: start a run now, or take the failures of one again; 409 where one is under way."""
     run_id = services().runs.start("http", retry_of=_retried(req.get_body()))
+    planning.set(planning_message(run_id))
     return answer({"run_id": run_id, "status": "running"}, status=202, headers={"Location": f"/api/runs/{run_id}"})
 
 

@@ -131,7 +131,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         watch=WatchService(
             runs=s.runs, batches=s.batches, clock=a.clock, stall=timedelta(minutes=settings.stall_minutes)
         ),
-        status=StatusService(s.runs, s.batches, s.findings, a.clock),
+        status=StatusService(s.runs, s.batches, a.clock),
         doctor=DoctorService(settings.backup_root, a),
     )
 
@@ -187,7 +187,6 @@ def _drive(settings: Settings, a: Adapters, s: _Stores) -> DriveService:
         commits=_commits(settings, a, s),
         runs=s.runs,
         batches=s.batches,
-        findings=s.findings,
         retention=RetentionService(
             a.blobs,
             s.batches,

@@ -31,7 +31,7 @@ def _after(call: str, nth: int = 1) -> CrashPoint:
 
 CRASH_POINTS = {
     "run lease taken, row missing": _before(r"tables\.insert\(runs,"),
-    "run row written, not enqueued": _before(r"queue\.send\(backup-plan,"),
+    "run row written, not enqueued": _after(r"tables\.insert\(runs,"),
     "half of the tree listed": _before(r"workspace\.list\(", 3),
     "list complete, nothing written": _before(r"blobs\.put\(batches/"),
     "one batch written": _after(r"blobs\.put\(batches/"),

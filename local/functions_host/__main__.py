@@ -15,7 +15,7 @@ from azure.storage.queue import QueueServiceClient
 
 from local.faults.crash_points import CRASH_POINTS, CrashTap, kill_this_process
 from local.faults.taps import tapped
-from local.functions_host.app_loader import LoadedFunction, load_app, load_host_json
+from local.functions_host.app_loader import LoadedFunction, Send, load_app, load_host_json
 from local.functions_host.durable_engine import DurableEngine, DurableStore
 from local.functions_host.http import HttpFront, Keys, client_binding
 from local.functions_host.queues import INVISIBLE_SECONDS, QueueListener, QueueOptions, send_message
@@ -40,11 +40,11 @@ def main(
     client = client_binding(f"http://127.0.0.1:{port}")
     engine = _engine(functions, settings, data)
     prefix = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
-    front = HttpFront(functions, prefix, Keys(data / "keys.json"), engine, client)
     options = replace(QueueOptions.from_host_json(settings), invisible_seconds=invisible_seconds)
-    queues = _queues(functions, options, client)
+    queues, send = _queues(functions, options, client)
+    front = HttpFront(functions, prefix, Keys(data / "keys.json"), engine, client, send)
     front.timers = {
-        f.name: TimerListener(f.name, f.trigger["schedule"], data / "timers", _runner(f, client))
+        f.name: TimerListener(f.name, f.trigger["schedule"], data / "timers", _runner(f, client, send))
         for f in _of(functions, "timerTrigger")
     }
     listeners: list[QueueListener | TimerListener] = [*queues.values(), *front.timers.values()]
@@ -62,8 +62,8 @@ def _of(functions: list[LoadedFunction], kind: str) -> list[LoadedFunction]:
     return [f for f in functions if f.trigger["type"] == kind]
 
 
-def _runner(function: LoadedFunction, client: str) -> Any:
-    return functools.partial(function.invoke, durable_client=client)
+def _runner(function: LoadedFunction, client: str, send: Send | None = None) -> Any:
+    return functools.partial(function.invoke, durable_client=client, send=send)
 
 
 def _engine(functions: list[LoadedFunction], settings: dict[str, Any], data: Path) -> DurableEngine:
@@ -76,7 +76,10 @@ def _engine(functions: list[LoadedFunction], settings: dict[str, Any], data: Pat
     )
 
 
-def _queues(functions: list[LoadedFunction], options: QueueOptions, client: str) -> dict[str, QueueListener]:
+def _queues(
+    functions: list[LoadedFunction], options: QueueOptions, client: str
+) -> tuple[dict[str, QueueListener], Send]:
+    """Listeners by queue, and how a function's output reaches a queue."""
     service = QueueServiceClient.from_connection_string(os.environ["AzureWebJobsStorage"])
     queues: dict[str, QueueListener] = {}
 
@@ -88,9 +91,8 @@ def _queues(functions: list[LoadedFunction], options: QueueOptions, client: str)
 
     for function in _of(functions, "queueTrigger"):
         name = function.trigger["queueName"]
-        run = functools.partial(function.invoke, durable_client=client, send=send)
-        queues[name] = QueueListener(name, service, options, run)
-    return queues
+        queues[name] = QueueListener(name, service, options, _runner(function, client, send))
+    return queues, send
 
 
 if __name__ == "__main__":

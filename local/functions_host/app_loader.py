@@ -21,6 +21,8 @@ import azure.functions as func
 from azure.functions.queue import QueueMessageOutConverter
 
 TRIGGERS = ("timerTrigger", "queueTrigger", "httpTrigger", "orchestrationTrigger", "activityTrigger")
+type Send = Callable[[str, str], None]
+"""Puts a message, its second argument, on a queue."""
 _SETTING = re.compile(r"%([^%]+)%")
 
 
@@ -38,7 +40,7 @@ class LoadedFunction:
     client_argument: str | None
     output_queues: dict[str, str] = field(default_factory=dict)
 
-    def invoke(self, argument: Any, durable_client: str, send: Callable[[str, str], None] | None = None) -> Any:
+    def invoke(self, argument: Any, durable_client: str, send: Send | None = None) -> Any:
         """Run it with its trigger's value, then `send` (queue, message) what it put out.
 
         Coroutines share one loop, as they do in the platform's worker.
@@ -109,8 +111,8 @@ def _loaded(function: Any) -> LoadedFunction:
         raise UnsupportedApp(f"{name} has no trigger that this host runs: {[b['type'] for b in bindings]}")
     clients = [b["name"] for b in bindings if b["type"] == "durableClient"]
     outputs = {b["name"]: b["queueName"] for b in bindings if b["type"] == "queue"}
-    if outputs and triggers[0]["type"] != "queueTrigger":
-        raise UnsupportedApp(f"{name} has an output queue: this host serves those of queue triggers only")
+    if outputs and triggers[0]["type"] not in ("queueTrigger", "timerTrigger", "httpTrigger"):
+        raise UnsupportedApp(f"{name} has an output queue: this host serves none of an orchestration's")
     return LoadedFunction(name, triggers[0], function.get_user_function(), clients[0] if clients else None, outputs)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import azure.functions as func
 from aiohttp import web
 
-from local.functions_host.app_loader import LoadedFunction
+from local.functions_host.app_loader import LoadedFunction, Send
 from local.functions_host.durable_engine import DurableEngine, InstanceExists
 from local.functions_host.durable_history import Instance
 from local.functions_host.timers import TimerListener
@@ -45,9 +45,15 @@ class HttpFront:
     """The web application of a host."""
 
     def __init__(
-        self, functions: list[LoadedFunction], prefix: str, keys: Keys, engine: DurableEngine, client: str
+        self,
+        functions: list[LoadedFunction],
+        prefix: str,
+        keys: Keys,
+        engine: DurableEngine,
+        client: str,
+        send: Send | None = None,
     ) -> None:
-        self._keys, self._engine, self._client = keys, engine, client
+        self._keys, self._engine, self._client, self._send = keys, engine, client, send
         self.timers: dict[str, TimerListener] = {}
         self._pool = ThreadPoolExecutor(PARALLEL_REQUESTS, thread_name_prefix="http")
         self.app = web.Application(client_max_size=MOST_BODY_BYTES)
@@ -91,7 +97,7 @@ class HttpFront:
             route_params=dict(request.match_info),
             body=body,
         )
-        result = function.invoke(asked, self._client)
+        result = function.invoke(asked, self._client, self._send)
         if isinstance(result, func.HttpResponse):
             headers = {**dict(result.headers), "Content-Type": f"{result.mimetype}; charset={result.charset}"}
             return web.Response(status=result.status_code, body=result.get_body(), headers=headers)

@@ -96,7 +96,7 @@ class QueueListener:
             except AzureError as error:
                 _log.warning("queue %s cannot be read: %s", self._name, type(error).__name__)
                 found = 0
-            pause = SHORTEST_POLL_SECONDS if found else min(pause * 1.5, self._options.max_polling_seconds)
+            pause = SHORTEST_POLL_SECONDS if found else min(pause * 2, self._options.max_polling_seconds)
             if not found:
                 self._wait(pause)
 

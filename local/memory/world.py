@@ -24,7 +24,7 @@ from shared.errors import BackupError, RunActive
 from shared.protocols import Repository
 from shared.services.batch_rows import EXPORT_QUEUE
 from shared.services.maintenance import MAINTENANCE_QUEUE, Kind
-from shared.services.runs import PLAN_QUEUE
+from shared.services.runs import PLAN_QUEUE, planning_message
 from shared.settings import Settings
 from shared.wiring import Adapters, Services, build
 
@@ -125,7 +125,10 @@ class World:
 
     def start(self, retry_of: str | None = None) -> str | None:
         """The timer fires; the run's id, or None where one is under way or the start failed."""
-        return self._guarded(lambda: self.app.runs.start("timer", retry_of=retry_of))
+        run_id = self._guarded(lambda: self.app.runs.start("timer", retry_of=retry_of))
+        if run_id:
+            self.queues.send(PLAN_QUEUE, planning_message(run_id))
+        return run_id
 
     def back_up(self, retry_of: str | None = None) -> dict[str, Any]:
         """A run from its start to its end."""

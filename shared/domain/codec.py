@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from shared.domain.batches import (
@@ -17,6 +18,8 @@ from shared.domain.batches import (
 )
 from shared.domain.notebooks import ExportFormat, Language
 
+_item_fields = attrgetter(*(field.name for field in fields(ExportItem)))
+
 
 def encode_batch(batch: Batch) -> bytes:
     """A batch as the bytes of its blob."""
@@ -24,7 +27,7 @@ def encode_batch(batch: Batch) -> bytes:
         {
             "run_id": batch.run_id,
             "batch_id": batch.batch_id,
-            "items": [astuple(item) for item in batch.items],
+            "items": [_item_fields(item) for item in batch.items],
             "folders": [[f.path, list(f.paths)] for f in batch.folders],
         }
     ).encode()
@@ -44,7 +47,7 @@ def encode_staged(staged: StagedBatch) -> bytes:
             "run_id": staged.run_id,
             "batch_id": staged.batch_id,
             "notebooks": [
-                [astuple(n.item), n.member, n.file, n.size, n.sha256, n.blob, n.format] for n in staged.notebooks
+                [_item_fields(n.item), n.member, n.file, n.size, n.sha256, n.blob, n.format] for n in staged.notebooks
             ],
             "failures": [[f.path, f.code, f.reason] for f in staged.failures],
         }

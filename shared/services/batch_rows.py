@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from shared.domain.batches import Failure
+from shared.domain.batches import Failure, Notice
 from shared.domain.codec import decode_batch
 from shared.domain.runs import BatchStatus, BatchTotals
 from shared.errors import DamagedBlob
@@ -105,11 +105,13 @@ class BatchStore:
         except (KeyError, DamagedBlob):
             return [name]
 
-    def failures(self, run_id: str) -> list[Failure]:
-        """Everything that the run could not bring in, each path once, in path order."""
-        rows = self.rows(run_id)
-        over = {given_up(b) for b, row in rows.items() if row["status"] != BatchStatus.FAILED}
-        return self._findings.failures(run_id, leaving_out=over)
+    def failures(self, run_id: str, rows: Mapping[str, Row] | None = None) -> list[Failure]:
+        """Everything that the run could not bring in, each path once, in path order; `rows` where they were read."""
+        return self._findings.failures(run_id, leaving_out=_overtaken(rows or self.rows(run_id), "failed"))
+
+    def notices(self, run_id: str, rows: Mapping[str, Row] | None = None) -> list[Notice]:
+        """What the run settled by itself, in the order of its sources; `rows` where they were read."""
+        return self._findings.notices(run_id, leaving_out=_overtaken(rows or self.rows(run_id), "notices"))
 
     def forget(self, run_id: str) -> None:
         """Remove the rows of a run that is long over."""
@@ -125,6 +127,12 @@ def export_message(run_id: str, batch_id: str) -> str:
 def given_up(batch_id: str) -> str:
     """The source under which the notebooks of a batch are named that was given up."""
     return f"{batch_id}-given-up"
+
+
+def _overtaken(rows: Mapping[str, Row], count: str) -> set[str]:
+    """Sources whose findings no longer hold: of an export that a later one replaced, which found none."""
+    over = {given_up(b) for b, row in rows.items() if row["status"] != BatchStatus.FAILED}
+    return over | {b for b, row in rows.items() if row["status"] in _ALREADY and row.get(count) == 0}
 
 
 def _waiting(rows: dict[str, Row]) -> list[str]:

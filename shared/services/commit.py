@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from shared.services.stored_plan import load_plan, plan_blob
 
 LEASE = "leases/commit"
 MOST_REBUILDS = 5
+PARALLEL_DOWNLOADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +194,11 @@ class CommitService:
         notebooks: list[StagedNotebook] = []
         sources: dict[str, tuple[StagedArchive, str]] = {}
         opened: list[str] = []
-        for batch_id in batch_ids:
+        with ThreadPoolExecutor(PARALLEL_DOWNLOADS, thread_name_prefix="archives") as beside:
+            coming = {batch_id: beside.submit(self._download, run_id, batch_id, stack) for batch_id in batch_ids}
+        for batch_id, download in coming.items():
             try:
-                archive = self._download(run_id, batch_id, stack)
+                archive = download.result()
             except (DamagedArchive, DamagedBlob, KeyError) as error:
                 self._batches.put_back(run_id, batch_id, str(error))
                 continue

@@ -19,7 +19,6 @@ from shared.protocols import Row
 from shared.redaction import redact
 from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitService
-from shared.services.findings import FindingStore
 from shared.services.retention import RetentionService
 from shared.services.runs import RunStore, parse_time
 
@@ -27,6 +26,8 @@ _log = logging.getLogger("backup.runs")
 
 SHORTEST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 2.0
+POLL_GROWTH = 1.1
+"""While nothing moves, each poll waits longer than the one before."""
 MOST_ERROR_CHARACTERS = 1_000
 
 
@@ -47,14 +48,13 @@ class DriveService:
         commits: CommitService,
         runs: RunStore,
         batches: BatchStore,
-        findings: FindingStore,
         retention: RetentionService,
         clock: Clock,
         chunk_notebooks: int,
         budget_seconds: float,
         give_up: timedelta,
     ) -> None:
-        self._commits, self._runs, self._batches, self._findings = commits, runs, batches, findings
+        self._commits, self._runs, self._batches = commits, runs, batches
         self._retention, self._clock = retention, clock
         self._chunk, self._budget, self._give_up = chunk_notebooks, budget_seconds, give_up
 
@@ -64,6 +64,7 @@ class DriveService:
         if run_id is None:
             return Slice(True, None)
         deadline = self._clock.monotonic() + self._budget
+        before, pause = None, SHORTEST_POLL_SECONDS
         while self._clock.monotonic() < deadline:
             row = self._runs.get(run_id)
             if RunStatus(str(row["status"])).final:
@@ -72,7 +73,9 @@ class DriveService:
             totals = self._batches.totals(run_id)
             if row["phase"] in (Phase.EXPORTING, Phase.FINISHING) and self._try(run_id, row, totals):
                 return Slice(True, run_id)
-            self._clock.sleep(_poll_seconds(totals))
+            pause = _poll_seconds(totals) if totals != before else min(pause * POLL_GROWTH, LONGEST_POLL_SECONDS)
+            before = totals
+            self._clock.sleep(pause)
         return Slice(False, run_id)
 
     def _try(self, run_id: str, row: Row, totals: BatchTotals) -> bool:
@@ -113,7 +116,8 @@ class DriveService:
 
     def _finish(self, run_id: str) -> None:
         self._runs.update(run_id, phase=Phase.FINISHING.value)
-        failures, notices = self._batches.failures(run_id), self._findings.notices(run_id)
+        rows = self._batches.rows(run_id)
+        failures, notices = self._batches.failures(run_id, rows), self._batches.notices(run_id, rows)
         row = self._runs.get(run_id)
         complete = not failures and not int(row.get("held") or 0)
         self._tell(run_id, failures, notices)

@@ -104,11 +104,15 @@ class ExportService:
             "status": BatchStatus.STAGED.value,
             "notebooks": len(staging.notebooks),
             "failed": len(staging.failures),
+            "notices": len(staging.notices),
             "bytes": staging.size,
             "staged_at": self._clock.now().isoformat(),
         }
-        self._findings.record_failures(run_id, batch_id, staging.failures)
-        self._findings.record_notices(run_id, batch_id, staging.notices)
+        # Where there are none, the row says so, whatever an earlier delivery found.
+        if staging.failures:
+            self._findings.record_failures(run_id, batch_id, staging.failures)
+        if staging.notices:
+            self._findings.record_notices(run_id, batch_id, staging.notices)
         self._batches.update(run_id, batch_id, values)
 
     def _export(self, batch: Batch, staging: _Staging, target: Path) -> None:

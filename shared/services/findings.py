@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 
 from shared.domain.batches import Failure, Notice
@@ -28,18 +28,19 @@ class FindingStore:
     def failures(self, run_id: str, *, leaving_out: Collection[str] = ()) -> list[Failure]:
         """All failures but those of the sources left out: each path once, in path order."""
         found: dict[str, Failure] = {}
-        for name in self._blobs.names(f"failures/{run_id}/"):
-            if name.rpartition("/")[2].removesuffix(".json") in leaving_out:
-                continue
-            for row in self._rows(name):
-                found.setdefault(row["path"], Failure(row["path"], row["code"], row["reason"]))
+        for row in self._all(f"failures/{run_id}/", leaving_out):
+            found.setdefault(row["path"], Failure(row["path"], row["code"], row["reason"]))
         return [found[path] for path in sorted(found)]
 
-    def notices(self, run_id: str) -> list[Notice]:
-        """All notices, in the order of their sources."""
-        names = self._blobs.names(f"notices/{run_id}/")
-        found = {Notice(row["path"], row["code"], row["reason"]): None for name in names for row in self._rows(name)}
-        return list(found)
+    def notices(self, run_id: str, *, leaving_out: Collection[str] = ()) -> list[Notice]:
+        """All notices but those of the sources left out, in the order of their sources."""
+        rows = self._all(f"notices/{run_id}/", leaving_out)
+        return list({Notice(row["path"], row["code"], row["reason"]): None for row in rows})
+
+    def _all(self, prefix: str, leaving_out: Collection[str]) -> Iterator[dict[str, str]]:
+        for name in self._blobs.names(prefix):
+            if name.rpartition("/")[2].removesuffix(".json") not in leaving_out:
+                yield from self._rows(name)
 
     def _record(self, name: str, findings: Sequence[Failure | Notice]) -> None:
         if findings:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from shared.domain.batches import ChangeKind, Failure
+from shared.domain.batches import Batch, ChangeKind, Failure
 from shared.domain.batching import make_batches
 from shared.domain.codec import encode_batch
 from shared.domain.planning import EVERYTHING, Plan, TreeListing, Wanted, compare
@@ -28,6 +28,8 @@ from shared.services.listing import TreeLister
 from shared.services.manifests import ManifestStore
 from shared.services.runs import RunStore
 from shared.services.stored_plan import StoredPlan, encode_plan, load_plan, plan_blob
+
+PARALLEL_WRITES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,15 @@ class PlanService:
 
     def _write_batches(self, run_id: str, plan: Plan, listing: TreeListing) -> dict[str, int]:
         """Write the batches under names of this attempt's own; returns their sizes by id."""
-        counts: dict[str, int] = {}
         attempt = secrets.token_hex(3)
-        for batch in make_batches(run_id, plan, listing):
+
+        def write(batch: Batch) -> tuple[str, int]:
             named = replace(batch, batch_id=f"{batch.batch_id}-{attempt}")
             self._blobs.put(batch_blob(run_id, named.batch_id), encode_batch(named))
-            counts[named.batch_id] = len(named.items)
-        return counts
+            return named.batch_id, len(named.items)
+
+        with ThreadPoolExecutor(PARALLEL_WRITES, thread_name_prefix="batches") as beside:
+            return dict(beside.map(write, make_batches(run_id, plan, listing)))
 
     def _enter(self, run_id: str) -> list[str]:
         """Bring the stored plan into rows; returns the batches that wait for their export."""

@@ -37,22 +37,22 @@ class RunStore:
         self._tables, self._queue, self._clock, self._entropy = tables, queue, clock, entropy
 
     def start(self, trigger: str, *, retry_of: str | None = None) -> str:
-        """Take the run's lease, write its row and enqueue its planning; returns the run id.
+        """Take the run's lease and write its row; returns the run id.
 
-        `retry_of` names a run whose failures alone are taken again. Raises `RunActive` where another run is
-        under way, `UnknownRun`. A lease whose run has ended is taken over.
+        Its planning is asked for by `planning_message`, which leaves with the calling function's answer: one
+        that is lost is sent again by the watchdog. `retry_of` names a run whose failures alone are taken again.
+        Raises `RunActive` where another run is under way, `UnknownRun`. A lease whose run has ended is taken over.
         """
         if retry_of is not None:
             self.get(retry_of)
         run_id = make_run_id(self._clock.now(), self._entropy())
         self._take_lease(run_id)
         self._tables.insert(RUNS, _PARTITION, run_id, {**self._first_row(trigger), "retry_of": retry_of})
-        self.enqueue_planning(run_id)
         return run_id
 
     def enqueue_planning(self, run_id: str) -> None:
         """Send the message that asks for a planning step."""
-        self._queue.send(PLAN_QUEUE, json.dumps({"run_id": run_id}))
+        self._queue.send(PLAN_QUEUE, planning_message(run_id))
 
     def active(self) -> str | None:
         """The run that holds the lease, or None."""
@@ -116,6 +116,11 @@ class RunStore:
 
     def _now(self) -> str:
         return self._clock.now().isoformat()
+
+
+def planning_message(run_id: str) -> str:
+    """The text of the message that asks for a planning step."""
+    return json.dumps({"run_id": run_id})
 
 
 def parse_time(value: object) -> datetime:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from shared.clock import Clock
 from shared.domain.runs import Phase, RunStatus, progress, run_start
 from shared.protocols import Row
-from shared.services.batch_rows import BatchStore
-from shared.services.findings import FindingStore
+from shared.services.batch_rows import BatchStore, total
 from shared.services.runs import RunStore, UnknownRun, parse_time
 
 type Json = dict[str, Any]
@@ -20,8 +20,8 @@ PLAN_COUNTS = ("listed", "folders", "unchanged", "created", "changed", "renamed"
 class StatusService:
     """Reads run rows and batch rows; writes nothing."""
 
-    def __init__(self, runs: RunStore, batches: BatchStore, findings: FindingStore, clock: Clock) -> None:
-        self._runs, self._batches, self._findings, self._clock = runs, batches, findings, clock
+    def __init__(self, runs: RunStore, batches: BatchStore, clock: Clock) -> None:
+        self._runs, self._batches, self._clock = runs, batches, clock
 
     def overview(self) -> Json:
         """The active run, if any, and the last one that ended."""
@@ -39,7 +39,7 @@ class StatusService:
             # Its lease is taken and its row is still to be written.
             started = run_start(run_id).isoformat()
             row: Row = {"status": RunStatus.RUNNING.value, "phase": Phase.QUEUED.value, "started_at": started}
-            return summary(run_id, row) | {"failures": [], "notices": [], "progress": self._progress(run_id, row)}
+            return summary(run_id, row) | {"failures": [], "notices": [], "progress": self._progress(row, {})}
 
     def recent(self, limit: int) -> list[Json]:
         """Summaries of the newest runs, newest first."""
@@ -48,19 +48,20 @@ class StatusService:
     def run(self, run_id: str) -> Json:
         """One run in full: progress while it runs, failures with their reasons. Raises `UnknownRun`."""
         row = self._runs.get(run_id)
+        rows = self._batches.rows(run_id)
         answer = summary(run_id, row)
-        answer["failures"] = [asdict(failure) for failure in self._batches.failures(run_id)]
-        answer["notices"] = [asdict(notice) for notice in self._findings.notices(run_id)]
-        answer["progress"] = self._progress(run_id, row)
+        answer["failures"] = [asdict(failure) for failure in self._batches.failures(run_id, rows)]
+        answer["notices"] = [asdict(notice) for notice in self._batches.notices(run_id, rows)]
+        answer["progress"] = self._progress(row, rows)
         return answer
 
-    def _progress(self, run_id: str, row: Row) -> Json:
+    def _progress(self, row: Row, rows: Mapping[str, Row]) -> Json:
         status = RunStatus(str(row["status"]))
         if status.final:
             return {"percent": 100.0, "notebooks_per_second": _rate(row), "remaining_seconds": 0.0}
         if row["phase"] in (Phase.QUEUED, Phase.PLANNING):
             return {"percent": 0.0, "notebooks_per_second": 0.0, "remaining_seconds": None}
-        totals = self._batches.totals(run_id)
+        totals = total(rows.values())
         shown = progress(totals, parse_time(row["started_at"]), self._clock.now())
         return {
             "percent": shown.percent,

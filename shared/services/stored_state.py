@@ -99,7 +99,7 @@ class StoredStateCheck:
 
     def _check_findings(self, run_id: str, row: Row) -> list[Failure]:
         """What the run named when it ended must still be named."""
-        named = {"failed": len(self._batches.failures(run_id)), "notices": len(self._findings.notices(run_id))}
+        named = {"failed": len(self._batches.failures(run_id)), "notices": len(self._batches.notices(run_id))}
         kinds = {"failed": "failures", "notices": "notices"}
         return [
             Failure(f"{kinds[name]}/{run_id}", "blob_missing", f"{count} are stored, the run's row says {row[name]}")

@@ -65,9 +65,13 @@ def _declared() -> list[Declared]:
     return found
 
 
-def _lose(world: World, declared: Declared) -> None:
+def _provoke(world: World, declared: Declared) -> None:
+    """What has to happen for the fault to be met at all."""
     if declared.method == "revive":
         world.remote.move(None)
+    if (declared.method, declared.fault) == ("status", Fault.STALE):
+        for path, _ in world.notebooks():
+            world.model.apply("edit", "ada", path=path, content=f"# {world.clock.monotonic()}\n")
 
 
 @pytest.mark.parametrize("nth", [1, 2])
@@ -87,7 +91,7 @@ def test_a_fault_is_survived(tmp_path: Path, declared: Declared, nth: int, monke
         world.clock.sleep(DAYS_BETWEEN * 86_400)
         live(world, 10)
         world.model.apply("create", "ada", path=f"/Clients/etl/new {world.clock.monotonic()}", content="# new\n")
-        _lose(world, declared)
+        _provoke(world, declared)
         run = world.back_up()
         assert run["status"] in ("succeeded", "partial", "failed")
         if succeeded(run) and declared.fault is not Fault.STALE:

@@ -180,7 +180,7 @@ def test_any_answer_of_the_api_is_a_listing_or_the_documented_error(status: int,
         assert "/Clients" in str(error)
 
 
-@given(st.text(alphabet=st.characters(blacklist_characters="\0"), min_size=1, max_size=40))
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40))
 def test_a_path_of_the_stream_ends_where_it_should(file: str) -> None:
     line = quoted(file)
     assert b"\n" not in line

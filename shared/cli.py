@@ -179,7 +179,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
 
 
-def follow(client: Client, run_id: str, *, show: bool, interval_seconds: float = 0.2) -> dict[str, Any]:
+def follow(client: Client, run_id: str, *, show: bool, interval_seconds: float = 0.5) -> dict[str, Any]:
     """Poll a run until it is over, with a live bar on standard error; returns its last answer."""
     columns = (
         TextColumn("{task.description:<10}"),

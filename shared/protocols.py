@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.domain.notebooks import ExportFormat, Language, WorkspaceObject
+from shared.domain.versions import CommitMark, CommitVersions, Version
 
 type Row = dict[str, str | int | float | bool | None]
 """The properties of a table row, without its keys and ETag."""
@@ -41,7 +42,15 @@ class Workspace(Protocol):
         ...
 
     def import_notebook(self, path: str, content: bytes, language: Language, fmt: ExportFormat) -> None:
-        """Write a notebook, overwriting what is there; its parent must exist."""
+        """Write a notebook, overwriting what is there; its parent must exist. Raises `TooLarge` over 10 MB."""
+        ...
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder with those above it; nothing happens where there is one."""
+        ...
+
+    def delete_notebook(self, path: str) -> None:
+        """Remove one notebook. Raises `NotFound` where there is none; a folder that holds anything is refused."""
         ...
 
 
@@ -181,6 +190,26 @@ class Signature:
     when: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of a commit: its blob, None where it was removed; `old_file` where the same blob was moved from."""
+
+    file: str
+    blob: str | None
+    old_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GitCommit:
+    """A commit with what it changed against its first parent; `when` is the committer's time, aware."""
+
+    commit: str
+    when: datetime
+    author: str
+    message: str
+    changes: tuple[FileChange, ...]
+
+
 class Repository(Protocol):
     """The Git repository that holds the backup, through a bare blobless mirror and one remote branch."""
 
@@ -235,6 +264,10 @@ class Repository(Protocol):
         """Files that commits with the trailer `trailer` ever wrote, in the history of `head`."""
         ...
 
+    def history(self, head: str) -> Iterator[GitCommit]:
+        """The commits up to `head`, the oldest first, with the files that each changed."""
+        ...
+
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Blobs by id, each once, one at a time. Raises `RepositoryError` where the remote does not hold one."""
         ...
@@ -265,4 +298,91 @@ class SecretFinder(Protocol):
 
     def find(self, data: bytes) -> list[FoundSecret]:
         """What a notebook's bytes hold, each kind, line and fingerprint once."""
+        ...
+
+
+class Contents(Protocol):
+    """A cache of notebook contents by Git blob id."""
+
+    def get(self, blob: str) -> bytes | None:
+        """The bytes, proved to be those of the id, or None."""
+        ...
+
+    def put(self, blob: str, data: bytes) -> None:
+        """Keep bytes for a while."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedCommit:
+    """A commit as the index knows it: `sequence` orders all of them, `is_backup` is False for a person's."""
+
+    sequence: int
+    commit: str
+    committed_at: int
+    run_id: str
+    message: str
+    is_backup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedVersion:
+    """A version with the commit that made it."""
+
+    commit: IndexedCommit
+    version: Version
+
+
+class VersionIndex(Protocol):
+    """Every version of every notebook, to be asked quickly. A cache: it is made again from the version log.
+
+    `sequence` arguments are those of `IndexedCommit`; a question about one means "as of it".
+    """
+
+    def last(self) -> CommitMark | None:
+        """The last backup that the index holds, None where it is empty."""
+        ...
+
+    def apply(self, commits: Iterable[CommitVersions], *, anew: bool = False) -> None:
+        """Add commits, the oldest first, or replace everything by them; all of it, or nothing."""
+        ...
+
+    def save(self, target: Path) -> None:
+        """Write a compact copy of the whole index to a file."""
+        ...
+
+    def load(self, source: Path) -> None:
+        """Replace the index by a copy. Raises `ValueError` where the file is none, or of another version."""
+        ...
+
+    def latest(self) -> IndexedCommit | None:
+        """The last backup."""
+        ...
+
+    def backup_by(self, when_ms: int) -> IndexedCommit | None:
+        """The last backup that was committed by then (Unix time in milliseconds)."""
+        ...
+
+    def commits(self, prefix: str) -> list[IndexedCommit]:
+        """Commits whose id begins with `prefix`, two at the most: more than one is ambiguous."""
+        ...
+
+    def versions(self, path: str) -> list[IndexedVersion]:
+        """Every version of a notebook, the newest first, with those from before it was renamed."""
+        ...
+
+    def version(self, path: str, sequence: int) -> IndexedVersion | None:
+        """The version of a notebook, which may be one that it is gone with; None where it never was."""
+        ...
+
+    def below(self, folder: str, sequence: int) -> Iterator[IndexedVersion]:
+        """The notebooks that a folder held, at any depth, in path order."""
+        ...
+
+    def children(self, folder: str, sequence: int) -> tuple[list[str], list[IndexedVersion]]:
+        """The folders, by path, and the notebooks that a folder held itself."""
+        ...
+
+    def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
+        """Notebooks whose path holds `text`, whatever its case: living ones, or those that are gone."""
         ...

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
     verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200
     found_tokens: Annotated[Literal["report", "hold", "ignore"], Field(**_alias("BACKUP_SECRETS"))] = "report"
+    content_cache_megabytes: Annotated[int, Field(**_alias("BACKUP_CONTENT_CACHE_MEGABYTES"), ge=1)] = 256
     stall_minutes: Annotated[int, Field(**_alias("BACKUP_STALL_MINUTES"), ge=1)] = 15
     give_up_hours: Annotated[float, Field(**_alias("BACKUP_GIVE_UP_HOURS"), gt=0)] = 6.0
     step_budget_seconds: Annotated[float, Field(**_alias("BACKUP_STEP_BUDGET_SECONDS"), gt=0, le=540)] = 300.0

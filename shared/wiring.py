@@ -11,21 +11,26 @@ from datetime import timedelta
 from azure.core.credentials import TokenCredential
 from azure.identity import DefaultAzureCredential
 
+from shared.adapters.content_cache import ContentCache
 from shared.adapters.identity import databricks_token, git_authorization
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.repository import GitRepository
 from shared.adapters.secret_finder import TokenShapes
 from shared.adapters.storage import StorageClients
+from shared.adapters.version_index import SqliteVersionIndex
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
 from shared.protocols import BlobStore, Queue, Repository, Tables, Workspace
 from shared.redaction import redact_logs, remember
 from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitIdentity, CommitService
+from shared.services.compare import CompareService
+from shared.services.content import ContentService
 from shared.services.doctor import DoctorService
 from shared.services.drive import DriveService
 from shared.services.export import ExportService
 from shared.services.findings import FindingStore
+from shared.services.history import HistoryService
 from shared.services.listing import TreeLister
 from shared.services.maintenance import MaintenanceStore
 from shared.services.manifests import ManifestStore
@@ -37,16 +42,21 @@ from shared.services.secret_screen import SecretPolicy, SecretScreen
 from shared.services.status import StatusService
 from shared.services.stored_state import StoredStateCheck
 from shared.services.verify import VerifyService
+from shared.services.version_log import VersionLog
 from shared.services.watch import WatchService
 from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """The outside systems that the services are built on."""
+    """The outside systems that the services are built on.
+
+    `reader` is the repository again, through a mirror of its own: what people read is not in the committer's way.
+    """
 
     workspace: Workspace
     repository: Repository
+    reader: Repository
     blobs: BlobStore
     queue: Queue
     tables: Tables
@@ -68,6 +78,9 @@ class Services:
     watch: WatchService
     status: StatusService
     doctor: DoctorService
+    history: HistoryService
+    content: ContentService
+    compare: CompareService
 
 
 _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
@@ -99,17 +112,22 @@ def connect(settings: Settings) -> Adapters:
         workspace=DatabricksWorkspace(
             settings.databricks_host, databricks_token(settings.databricks_token, credential), limiter, clock
         ),
-        repository=GitRepository(
-            settings.git_remote_url,
-            settings.git_branch,
-            settings.scratch / "mirror.git",
-            git_authorization(settings.git_token, credential),
-            git_executable=settings.git_executable,
-        ),
+        repository=_repository(settings, credential, "mirror.git"),
+        reader=_repository(settings, credential, "reader.git"),
         blobs=clients.blobs(settings.container),
         queue=clients.queues(),
         tables=clients.tables(),
         clock=clock,
+    )
+
+
+def _repository(settings: Settings, credential: Callable[[], TokenCredential], mirror: str) -> GitRepository:
+    return GitRepository(
+        settings.git_remote_url,
+        settings.git_branch,
+        settings.scratch / mirror,
+        git_authorization(settings.git_token, credential),
+        git_executable=settings.git_executable,
     )
 
 
@@ -119,6 +137,8 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     settings.scratch.mkdir(parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
     s = _Stores.over(a)
+    history = _history(settings, a, s)
+    content = ContentService(history, a.reader, a.workspace, _cache(settings))
     return Services(
         runs=s.runs,
         batches=s.batches,
@@ -133,6 +153,9 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         ),
         status=StatusService(s.runs, s.batches, a.clock),
         doctor=DoctorService(settings.backup_root, a),
+        history=history,
+        content=content,
+        compare=CompareService(content),
     )
 
 
@@ -144,6 +167,7 @@ class _Stores:
     findings: FindingStore
     batches: BatchStore
     manifests: ManifestStore
+    versions: VersionLog
     maintenance: MaintenanceStore
 
     @classmethod
@@ -154,8 +178,26 @@ class _Stores:
             findings=findings,
             batches=BatchStore(a.tables, a.blobs, a.queue, findings),
             manifests=ManifestStore(a.blobs, a.tables, a.clock),
+            versions=VersionLog(a.blobs),
             maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock),
         )
+
+
+def _history(settings: Settings, a: Adapters, s: _Stores) -> HistoryService:
+    return HistoryService(
+        index=SqliteVersionIndex(settings.scratch / "history.sqlite"),
+        log=s.versions,
+        manifests=s.manifests,
+        repository=a.reader,
+        blobs=a.blobs,
+        clock=a.clock,
+        root=settings.backup_root,
+        scratch=settings.scratch,
+    )
+
+
+def _cache(settings: Settings) -> ContentCache:
+    return ContentCache(settings.scratch / "contents", settings.content_cache_megabytes * 2**20)
 
 
 def _lister(settings: Settings, a: Adapters, pool: ThreadPoolExecutor) -> TreeLister:
@@ -210,6 +252,7 @@ def _commits(settings: Settings, a: Adapters, s: _Stores) -> CommitService:
         repository=a.repository,
         blobs=a.blobs,
         manifests=s.manifests,
+        versions=s.versions,
         runs=s.runs,
         batches=s.batches,
         findings=s.findings,

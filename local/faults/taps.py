@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from shared.wiring import Adapters
 
-PORTS = ("workspace", "repository", "blobs", "queue", "tables")
+PORTS = ("workspace", "repository", "reader", "blobs", "queue", "tables")
 
 
 @dataclass(frozen=True, slots=True)

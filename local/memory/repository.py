@@ -6,10 +6,11 @@ import hashlib
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.errors import RemoteMoved, RepositoryError
-from shared.protocols import PointFile, Signature, WriteFile
+from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
 
 type Tree = dict[str, str]
 
@@ -22,6 +23,7 @@ class MemoryCommit:
     tree: Tree
     message: str
     author: str
+    when: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -62,8 +64,11 @@ class MemoryRemote:
                 _remove(tree, file)
                 if data is not None:
                     _place(tree, file, self.add(data))
-            self.head = self.enter(MemoryCommit(self.head, tree, "change", author))
+            self.head = self.enter(MemoryCommit(self.head, tree, "change", author, self._last_moment()))
             return self.head
+
+    def _last_moment(self) -> datetime:
+        return self.commits[self.head].when if self.head else datetime(1970, 1, 1, tzinfo=UTC)
 
     def move(self, commit: str | None) -> None:
         """Move the branch to any commit, as a forced push does; None deletes it."""
@@ -135,7 +140,7 @@ class MemoryRepository:
         if parent and tree == before:
             return None
         people = " ".join(f"{p.name} <{p.email}> {p.when.isoformat()}" for p in (author, committer))
-        commit = MemoryCommit(parent, tree, message, people)
+        commit = MemoryCommit(parent, tree, message, people, committer.when)
         name = self._remote.enter(commit)
         # What was built is not on the remote yet: `contains` and `revive` must not find it there.
         self._built[name] = self._remote.commits.pop(name)
@@ -175,6 +180,13 @@ class MemoryRepository:
                 found |= {file for file, blob in commit.tree.items() if before.get(file) != blob}
         return found
 
+    def history(self, head: str) -> Iterator[GitCommit]:
+        """See `Repository.history`."""
+        for name, commit in reversed(list(self._remote.history(head))):
+            before = self._remote.commits[commit.parent].tree if commit.parent else {}
+            author = commit.author.partition(" <")[0]
+            yield GitCommit(name, commit.when, author, commit.message.strip("\n"), tuple(_changes(before, commit.tree)))
+
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`."""
         for blob in sorted(set(ids)):
@@ -201,6 +213,21 @@ class MemoryRepository:
         if len(data) != write.size:
             raise RepositoryError(action="import a commit", detail="the stream ended early")
         return self._remote.add(data)
+
+
+def _changes(before: Tree, after: Tree) -> Iterator[FileChange]:
+    """What differs, a file whose blob was taken from one that is gone as moved: the first in order each time."""
+    lost: dict[str, list[str]] = {}
+    for file in sorted(before.keys() - after.keys(), reverse=True):
+        lost.setdefault(before[file], []).append(file)
+    moved = set()
+    for file in sorted(f for f in after if after[f] != before.get(f)):
+        source = lost.get(after[file]) if file not in before else None
+        old = source.pop() if source else None
+        moved |= {old} if old else set()
+        yield FileChange(file, after[file], old)
+    for file in sorted(before.keys() - after.keys() - moved):
+        yield FileChange(file, None)
 
 
 def _remove(tree: Tree, file: str) -> None:

@@ -49,6 +49,14 @@ class MemoryWorkspace:
         body = {"content": base64.b64encode(content).decode(), "overwrite": "true"}
         self._call(self._api.import_, path, language=language.value, format=fmt.value, **body)
 
+    def make_folder(self, path: str) -> None:
+        """See `Workspace.make_folder`."""
+        self._call(self._api.mkdirs, path)
+
+    def delete_notebook(self, path: str) -> None:
+        """See `Workspace.delete_notebook`."""
+        self._call(self._api.delete, path)
+
     def _call(self, endpoint: Callable[[Mapping[str, str]], Any], path: str, **values: str) -> Any:
         if self.behaviour.denies(path):
             raise PermissionDenied(path=path, error_code="PERMISSION_DENIED", detail="no permission")

@@ -106,7 +106,13 @@ class World:
     def process(self, tap: Tap | None = None) -> Services:
         """Start the app anew; what the process before held in memory is gone."""
         adapters = Adapters(
-            self.workspace, self.remote.mirror(self._scratch), self.blobs, self.queues, self.tables, self.clock
+            workspace=self.workspace,
+            repository=self.remote.mirror(self._scratch),
+            reader=self.remote.mirror(self._scratch),
+            blobs=self.blobs,
+            queue=self.queues,
+            tables=self.tables,
+            clock=self.clock,
         )
         settings = Settings.model_validate(
             {

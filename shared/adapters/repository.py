@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared.adapters.git_log import LOG_ARGUMENTS, read_log
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import commit_stream
 from shared.errors import RemoteMoved, RepositoryError
-from shared.protocols import PointFile, Signature, WriteFile
+from shared.protocols import GitCommit, PointFile, Signature, WriteFile
 
 _PRIVATE = "refs/backup/"
 _REJECTED = ("[rejected]", "fetch first", "non-fast-forward", "cannot lock ref", "stale info", "failed to update ref")
@@ -128,6 +129,12 @@ class GitRepository:
         ]
         data = self._mirror.run("read the history", *arguments, "--root", head)
         return {name.decode("utf-8", "surrogateescape").lstrip("\n") for name in data.split(b"\0") if name.strip(b"\n")}
+
+    def history(self, head: str) -> Iterator[GitCommit]:
+        """See `Repository.history`."""
+        self._deepen("--refetch", "--filter=blob:none")
+        with self._mirror.process(*LOG_ARGUMENTS, head, environment=_LOCAL_ONLY) as (_, _, output):
+            yield from read_log(output)
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`: fetched in one exchange into a folder of their own that goes with the call."""

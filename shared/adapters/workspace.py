@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,11 +64,7 @@ class DatabricksWorkspace:
 
     def export_folder(self, path: str, target: Path) -> None:
         """See `Workspace.export_folder`."""
-        body = self._json("GET", "workspace/export", path, {"path": path, "format": "SOURCE"})
-        try:
-            target.write_bytes(base64.b64decode(body["content"], validate=True))
-        except (KeyError, TypeError, binascii.Error):
-            raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its export holds no content") from None
+        target.write_bytes(self.export(path, ExportFormat.SOURCE))
 
     def status(self, path: str) -> WorkspaceObject:
         """See `Workspace.status`."""
@@ -81,6 +76,14 @@ class DatabricksWorkspace:
         body |= {"language": language.value} if fmt is ExportFormat.SOURCE else {}
         body["content"] = base64.b64encode(content).decode()
         self._call("POST", "workspace/import", path, {}, json.dumps(body).encode())
+
+    def make_folder(self, path: str) -> None:
+        """See `Workspace.make_folder`."""
+        self._call("POST", "workspace/mkdirs", path, {}, json.dumps({"path": path}).encode())
+
+    def delete_notebook(self, path: str) -> None:
+        """See `Workspace.delete_notebook`."""
+        self._call("POST", "workspace/delete", path, {}, json.dumps({"path": path}).encode())
 
     def _json(self, method: str, endpoint: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         data = self._call(method, endpoint, path, query).body

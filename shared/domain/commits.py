@@ -112,13 +112,18 @@ def message(
     """A commit message: UTC time, counts, and trailers with run, workspace and root."""
     parts = [f"{count} {kind.value}" for kind in ChangeKind if (count := counts.get(kind, 0))]
     parts += [f"{failed} failed"] if failed else []
-    total = sum(counts.values())
-    noun = "notebook" if total == 1 else "notebooks"
     return (
-        f"Back up {total} {noun} at {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC\n\n"
+        f"{subject(when, counts)}\n\n"
         f"{', '.join(parts) or 'no notebook changed'}\n\n"
         f"{RUN_TRAILER}: {run_id}\nBackup-Workspace: {workspace}\nBackup-Root: {root}\n"
     )
+
+
+def subject(when: datetime, counts: Mapping[ChangeKind, int]) -> str:
+    """The first line of a commit message."""
+    total = sum(counts.values())
+    noun = "notebook" if total == 1 else "notebooks"
+    return f"Back up {total} {noun} at {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _conflicts(manifest: Manifest, writes: Iterable[StagedNotebook], tree: Mapping[str, str]) -> Iterable[str]:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from shared.clock import Clock
 from shared.domain.batches import Failure, Notice, StagedNotebook
-from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, TreeChange, apply, message
+from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, TreeChange, apply, message, subject
+from shared.domain.manifest import Manifest
 from shared.domain.runs import BatchStatus
+from shared.domain.versions import CommitMark, CommitVersions, versions_of
 from shared.errors import DamagedBlob, RemoteMoved, RepositoryError
 from shared.protocols import BlobStore, Repository, Signature, WriteFile
 from shared.services.batch_rows import BatchStore, staging_blob
@@ -27,6 +29,7 @@ from shared.services.manifests import Checkpoint, ManifestStore
 from shared.services.runs import RunStore
 from shared.services.staged_archive import DamagedArchive, StagedArchive
 from shared.services.stored_plan import load_plan, plan_blob
+from shared.services.version_log import VersionLog
 
 LEASE = "leases/commit"
 MOST_REBUILDS = 5
@@ -53,6 +56,16 @@ class _Chunk:
     removed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    """A commit that the remote holds, what it changed over `base`, and what had to be settled."""
+
+    commit: str
+    change: TreeChange
+    base: Head
+    notices: list[Notice]
+
+
 class CommitService:
     """Commits what is staged. Holds no state between calls: rows, blobs and the remote say everything."""
 
@@ -62,6 +75,7 @@ class CommitService:
         repository: Repository,
         blobs: BlobStore,
         manifests: ManifestStore,
+        versions: VersionLog,
         runs: RunStore,
         batches: BatchStore,
         findings: FindingStore,
@@ -72,7 +86,7 @@ class CommitService:
         max_bytes: int,
     ) -> None:
         self._repository, self._blobs, self._manifests = repository, blobs, manifests
-        self._runs, self._batches, self._findings = runs, batches, findings
+        self._versions, self._runs, self._batches, self._findings = versions, runs, batches, findings
         self._clock, self._scratch, self._identity = clock, scratch, identity
         self._max_files, self._max_bytes = max_files, max_bytes
 
@@ -138,18 +152,18 @@ class CommitService:
     def _commit(
         self, run_id: str, chunk: _Chunk, before: Checkpoint | None, still_held: Callable[[], None]
     ) -> Checkpoint:
-        head, change, notices = self._push(run_id, chunk, before, still_held)
+        pushed = self._push(run_id, chunk, before, still_held)
+        head, change = pushed.commit, pushed.change
+        self._versions.save(self._changed(run_id, pushed, before))
         saved = self._manifests.save(run_id, head, change.manifest, before)
         # Named before the batches count as committed: a crash in between repeats the group, and the names.
         source = f"commit-{chunk.batch_ids[0] if chunk.batch_ids else 'deletions'}"
         self._findings.record_failures(run_id, source, [_blocked(n) for n in change.blocked])
-        self._findings.record_notices(run_id, source, [*notices, *map(_overruled, change.conflicts)])
+        self._findings.record_notices(run_id, source, [*pushed.notices, *map(_overruled, change.conflicts)])
         self._runs.update(run_id, commit=head)
         return saved
 
-    def _push(
-        self, run_id: str, chunk: _Chunk, before: Checkpoint | None, still_held: Callable[[], None]
-    ) -> tuple[str, TreeChange, list[Notice]]:
+    def _push(self, run_id: str, chunk: _Chunk, before: Checkpoint | None, still_held: Callable[[], None]) -> _Pushed:
         """Build on the remote head and push; on a head that moved meanwhile, build again."""
         manifest = before.manifest if before else {}
         notices: dict[Notice, None] = {}
@@ -161,14 +175,28 @@ class CommitService:
             still_held()
             if commit is None:
                 # Already there: the push had its effect and its answer, or what follows it, was lost.
-                return str(head.commit), change, list(notices)
+                return _Pushed(str(head.commit), change, head, list(notices))
             self._check_built(head, commit, change)
             try:
                 self._repository.push(commit, head.commit)
             except RemoteMoved:
                 continue
-            return commit, change, list(notices)
+            return _Pushed(commit, change, head, list(notices))
         raise RepositoryError(action="push", detail=f"the branch moved {MOST_REBUILDS} times in a row")
+
+    def _changed(self, run_id: str, pushed: _Pushed, before: Checkpoint | None) -> CommitVersions:
+        change, base = pushed.change, pushed.base
+        old: Manifest = before.manifest if before else {}
+        return CommitVersions(
+            mark=CommitMark(before.sequence + 1 if before else 1, pushed.commit),
+            before=CommitMark(before.sequence, before.commit) if before else None,
+            run_id=run_id,
+            committed_at=int(self._clock.now().timestamp() * 1000),
+            message=subject(self._clock.now(), change.counts),
+            author=self._identity.name,
+            branch=base.commit if change.conflicts else None,
+            versions=versions_of(old, change.manifest, change.writes, base.tree, set(change.conflicts)),
+        )
 
     def _check_built(self, head: Head, commit: str, change: TreeChange) -> None:
         """Before anybody sees a commit, it must differ from the head by exactly what was exported and removed."""

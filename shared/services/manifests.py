@@ -12,6 +12,7 @@ from shared.clock import Clock
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.notebooks import ExportFormat, Language
 from shared.domain.seal import seal
+from shared.domain.versions import CommitMark
 from shared.errors import BackupError, DamagedBlob
 from shared.protocols import BlobStore, Row, Tables
 from shared.services.runs import CHECKPOINTS
@@ -63,6 +64,15 @@ class ManifestStore:
         """The manifest that the checkpoint names, or None before the first."""
         stored = self._tables.get(CHECKPOINTS, *_ROW)
         return str(stored.row.get("manifest")) if stored else None
+
+    def mark(self) -> CommitMark | None:
+        """The last backup, without its manifest; None before the first. Raises `DamagedCheckpoint`."""
+        stored = self._tables.get(CHECKPOINTS, *_ROW)
+        if stored is None:
+            return None
+        if stored.row.get("seal") != _row_seal(stored.row):
+            raise DamagedCheckpoint(name="/".join((CHECKPOINTS, *_ROW)))
+        return CommitMark(int(stored.row["sequence"] or 0), str(stored.row["commit"]))
 
     def load(self) -> Checkpoint | None:
         """The last checkpoint with its manifest; None before the first.

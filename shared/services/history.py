@@ -1,0 +1,210 @@
+"""The history of notebooks: an index of every version, kept as fresh as the checkpoint."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import shutil
+import threading
+import uuid
+from collections.abc import Collection
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+from shared.clock import Clock
+from shared.domain.versions import CommitMark, CommitVersions
+from shared.errors import BackupError, DamagedBlob
+from shared.protocols import BlobStore, IndexedCommit, IndexedVersion, Repository, VersionIndex
+from shared.services.manifests import ManifestStore
+from shared.services.version_log import VersionLog, VersionLogGap, copy_name
+from shared.services.version_rebuild import versions_from_git
+
+FRESH_SECONDS = 2.0
+"""How long an answer may rest on a checkpoint that was read before."""
+COPY_AFTER = 50
+"""Backups since the last kept copy of the index after which another is made."""
+COPIES_KEPT = 2
+FEWEST_DIGITS = 7
+LATEST = "latest"
+_log = logging.getLogger("backup.history")
+
+
+class UnknownMoment(BackupError):
+    """The backup knows no {at}. Give a commit of at least 7 characters, a date such as 2026-11-24, or `latest`."""
+
+    code = "unknown_moment"
+
+
+class NotInBackup(BackupError):
+    """The backup holds no notebook {path} as of {at}. Look at its versions, or search for its name."""
+
+    code = "not_in_backup"
+
+
+class HistoryService:
+    """Answers from the index. The first question of a process may wait for the index to be made."""
+
+    def __init__(
+        self,
+        *,
+        index: VersionIndex,
+        log: VersionLog,
+        manifests: ManifestStore,
+        repository: Repository,
+        blobs: BlobStore,
+        clock: Clock,
+        root: str,
+        scratch: Path,
+    ) -> None:
+        self._index, self._log_store = index, log
+        self._manifests, self._repository = manifests, repository
+        self._blobs, self._clock, self._root, self._scratch = blobs, clock, root, scratch
+        self._lock = threading.Lock()
+        self._checked_at = float("-inf")
+
+    @property
+    def root(self) -> str:
+        """The workspace folder that is backed up."""
+        return self._root
+
+    def moment(self, at: str) -> IndexedCommit:
+        """The commit that a person means: an id, a date, a time, or `latest`. Raises `UnknownMoment`."""
+        self._refresh()
+        found = self._index.latest() if at == LATEST else self._commit(at) or self._by(at)
+        if found is None:
+            raise UnknownMoment(at=at)
+        return found
+
+    def version(self, path: str, at: str) -> IndexedVersion:
+        """A notebook as of a moment. Raises `UnknownMoment`, `NotInBackup`."""
+        found = self._index.version(path, self.moment(at).sequence)
+        if found is None or found.version.kind.gone:
+            raise NotInBackup(path=path, at=at)
+        return found
+
+    def versions(self, path: str) -> list[IndexedVersion]:
+        """Every version of a notebook, the newest first. Raises `NotInBackup` where there never was one."""
+        self._refresh()
+        found = self._index.versions(path)
+        if not found:
+            raise NotInBackup(path=path, at="any time")
+        return found
+
+    def below(self, folder: str, sequence: int) -> list[IndexedVersion]:
+        """The notebooks that a folder held, at any depth."""
+        self._refresh()
+        return list(self._index.below(folder.rstrip("/"), sequence))
+
+    def children(self, folder: str, sequence: int) -> tuple[list[str], list[IndexedVersion]]:
+        """The folders and notebooks that a folder held itself."""
+        self._refresh()
+        return self._index.children(folder.rstrip("/"), sequence)
+
+    def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
+        """Notebooks whose path holds a text."""
+        self._refresh()
+        return self._index.find(text, deleted=deleted, limit=limit)
+
+    def publish(self) -> None:
+        """Keep a copy of the index, where many backups came since the last: a new instance starts from it."""
+        self._refresh()
+        last, copies = self._index.last(), self._log_store.copies()
+        newest = max((mark.sequence for mark in copies), default=0)
+        if last is None or last.sequence - newest < COPY_AFTER:
+            return
+        self._publish(last)
+        for mark in sorted(copies, key=lambda m: m.sequence)[: -(COPIES_KEPT - 1)]:
+            self._blobs.delete(copies[mark])
+
+    def _publish(self, last: CommitMark) -> None:
+        plain = self._scratch / f"index-{uuid.uuid4().hex[:8]}.sqlite"
+        packed = plain.with_suffix(".gz")
+        try:
+            self._index.save(plain)
+            with plain.open("rb") as source, gzip.open(packed, "wb", compresslevel=3) as target:
+                shutil.copyfileobj(source, target)
+            self._blobs.put_file(copy_name(last), packed)
+        finally:
+            plain.unlink(missing_ok=True)
+            packed.unlink(missing_ok=True)
+
+    def _commit(self, at: str) -> IndexedCommit | None:
+        if len(at) < FEWEST_DIGITS or any(c not in "0123456789abcdef" for c in at.lower()):
+            return None
+        found = self._index.commits(at.lower())
+        return found[0] if len(found) == 1 else None
+
+    def _by(self, at: str) -> IndexedCommit | None:
+        when = parse_moment(at)
+        return self._index.backup_by(int(when.timestamp() * 1000)) if when else None
+
+    def _refresh(self) -> None:
+        """Bring the index to the checkpoint; others read on meanwhile, unless there is nothing to read yet."""
+        if self._clock.monotonic() - self._checked_at < FRESH_SECONDS:
+            return
+        wait = self._checked_at == float("-inf")
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            if self._clock.monotonic() - self._checked_at >= FRESH_SECONDS:
+                self._bring_up_to_date()
+                self._checked_at = self._clock.monotonic()
+        finally:
+            self._lock.release()
+
+    def _bring_up_to_date(self) -> None:
+        head, last = self._manifests.mark(), self._index.last()
+        if head is None or head == last:
+            return
+        copies = {} if last else self._log_store.copies()
+        missing: list[CommitVersions] = []
+        try:
+            reached = self._collect(head, {last, *copies}, missing)
+            if reached in copies and not self._load_copy(copies[reached]):
+                reached = self._collect(reached, {last}, missing)
+            self._index.apply(reversed(missing), anew=reached is None)
+        except VersionLogGap as gap:
+            _log.warning("the history is read from Git: %s", gap, extra={"action": "history.rebuild"})
+            older = versions_from_git(self._repository, self._root, gap.after)
+            self._index.apply([*older, *reversed(missing)], anew=True)
+            self._publish(head)
+
+    def _collect(
+        self, head: CommitMark, known: Collection[CommitMark | None], missing: list[CommitVersions]
+    ) -> CommitMark | None:
+        """Gather the backups from `head` back, the newest first; returns the known one they follow on, if any."""
+        wanted: CommitMark | None = head
+        while wanted and wanted not in known:
+            missing.append(self._log_store.load(wanted))
+            wanted = missing[-1].before
+        return wanted
+
+    def _load_copy(self, name: str | None) -> bool:
+        """Start from a kept copy of the index; False where there is none that can be used."""
+        if name is None:
+            return False
+        packed = self._scratch / f"copy-{uuid.uuid4().hex[:8]}.gz"
+        plain = packed.with_suffix(".sqlite")
+        try:
+            self._blobs.get_file(name, packed)
+            with gzip.open(packed, "rb") as source, plain.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            self._index.load(plain)
+        except (KeyError, DamagedBlob, ValueError, OSError) as error:
+            _log.warning("a copy of the index is of no use: %s", type(error).__name__, extra={"action": "history.copy"})
+            return False
+        finally:
+            packed.unlink(missing_ok=True)
+            plain.unlink(missing_ok=True)
+        return True
+
+
+def parse_moment(at: str) -> datetime | None:
+    """A date as the end of that day in UTC, or a time; None for anything else."""
+    try:
+        when = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    if len(at) <= len("2026-11-24"):
+        when = datetime.combine(when.date(), time(), UTC) + timedelta(days=1, milliseconds=-1)
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -1,0 +1,56 @@
+"""The version log: one blob for each backup that changed something, what it changed, and the backup before it.
+
+It is written before the checkpoint that names its commit, and kept for good. The checkpoint tells which
+blobs count: the one of its own commit, and those that it leads back to.
+"""
+
+from __future__ import annotations
+
+from shared.domain.versions import CommitMark, CommitVersions, decode_versions, encode_versions
+from shared.errors import DamagedBlob
+from shared.protocols import BlobStore
+
+_BASE = "history-index/"
+
+
+class VersionLogGap(Exception):
+    """The log does not lead back to its beginning: `after` is the last backup before the gap."""
+
+    def __init__(self, after: CommitMark) -> None:
+        super().__init__(f"the version log does not hold {after.commit[:12]}")
+        self.after = after
+
+
+class VersionLog:
+    """Blobs `history/{sequence}-{commit}.jsonl.gz`, and copies of the index made of them, `history-index/...`."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    def save(self, commit: CommitVersions) -> None:
+        """Keep what a commit changed; the same again overwrites itself."""
+        self._blobs.put(_name(commit.mark), encode_versions(commit))
+
+    def load(self, mark: CommitMark) -> CommitVersions:
+        """What a commit changed. Raises `VersionLogGap` where that is lost or damaged."""
+        try:
+            return decode_versions(self._blobs.get(_name(mark)))
+        except (KeyError, DamagedBlob):
+            raise VersionLogGap(mark) from None
+
+    def copies(self) -> dict[CommitMark, str]:
+        """The kept copies of the index: the blob of each by the last backup that it holds."""
+        found = {}
+        for name in self._blobs.names(_BASE):
+            sequence, _, commit = name.removeprefix(_BASE).partition(".")[0].partition("-")
+            found[CommitMark(int(sequence), commit)] = name
+        return found
+
+
+def copy_name(mark: CommitMark) -> str:
+    """The blob of an index copy that ends with `mark`."""
+    return f"{_BASE}{mark.sequence:08}-{mark.commit}.sqlite.gz"
+
+
+def _name(mark: CommitMark) -> str:
+    return f"history/{mark.sequence:08}-{mark.commit}.jsonl.gz"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import azure.functions as func
@@ -14,11 +14,18 @@ from shared.errors import BackupError
 from shared.services.status import Json
 
 type Handler = Callable[..., func.HttpResponse]
+type AsyncHandler = Callable[..., Awaitable[func.HttpResponse]]
 
 _STATUS_BY_CODE = {
     "unknown_run": 404,
     "unknown_maintenance": 404,
+    "unknown_moment": 404,
+    "not_in_backup": 404,
+    "unknown_restore": 404,
     "not_found": 404,
+    "permission_denied": 403,
+    "unusable_plan": 409,
+    "nothing_to_undo": 409,
     "run_active": 409,
     "state_conflict": 409,
     "too_large": 413,
@@ -38,19 +45,37 @@ def problem(status: int, code: str, detail: str) -> func.HttpResponse:
     return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/problem+json")
 
 
+def problem_of(error: Exception, action: str) -> func.HttpResponse:
+    """The answer to an error; an unexpected one is logged and answered without its text."""
+    if isinstance(error, BackupError):
+        return problem(_STATUS_BY_CODE.get(error.code, 503 if error.retriable else 500), error.code, str(error))
+    if isinstance(error, ValueError):
+        return problem(400, "invalid_request", f"{error}. Correct the request and send it again.")
+    _log.error("request failed", exc_info=error, extra={"action": action})
+    return problem(500, "internal_error", "The request failed. The function app's log has the reason.")
+
+
 def guarded(handler: Handler) -> Handler:
-    """Turn errors into problem answers; an unexpected one is logged and answered without its text."""
+    """Turn errors into problem answers."""
 
     @functools.wraps(handler)
     def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
             return handler(req, **bindings)
-        except BackupError as error:
-            return problem(_STATUS_BY_CODE.get(error.code, 503 if error.retriable else 500), error.code, str(error))
-        except ValueError as error:
-            return problem(400, "invalid_request", f"{error}. Correct the request and send it again.")
-        except Exception:  # noqa: BLE001 - the last line of defence of an HTTP answer
-            _log.exception("request failed", extra={"action": handler.__name__})
-            return problem(500, "internal_error", "The request failed. The function app's log has the reason.")
+        except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
+            return problem_of(error, handler.__name__)
+
+    return run
+
+
+def guarded_async(handler: AsyncHandler) -> AsyncHandler:
+    """The same for a coroutine."""
+
+    @functools.wraps(handler)
+    async def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
+        try:
+            return await handler(req, **bindings)
+        except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
+            return problem_of(error, handler.__name__)
 
     return run

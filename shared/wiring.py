@@ -36,6 +36,10 @@ from shared.services.maintenance import MaintenanceStore
 from shared.services.manifests import ManifestStore
 from shared.services.plan import PlanService
 from shared.services.rebuild import RebuildService
+from shared.services.restore_plan import RestorePlanner
+from shared.services.restore_store import RestoreStore
+from shared.services.restore_write import RestoreWriter
+from shared.services.restores import RestoreService
 from shared.services.retention import RetentionService
 from shared.services.runs import RunStore
 from shared.services.secret_screen import SecretPolicy, SecretScreen
@@ -81,6 +85,7 @@ class Services:
     history: HistoryService
     content: ContentService
     compare: CompareService
+    restores: RestoreService
 
 
 _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
@@ -156,6 +161,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         history=history,
         content=content,
         compare=CompareService(content),
+        restores=_restores(settings, a, pool, s, history, content),
     )
 
 
@@ -198,6 +204,32 @@ def _history(settings: Settings, a: Adapters, s: _Stores) -> HistoryService:
 
 def _cache(settings: Settings) -> ContentCache:
     return ContentCache(settings.scratch / "contents", settings.content_cache_megabytes * 2**20)
+
+
+def _restores(
+    settings: Settings,
+    a: Adapters,
+    pool: ThreadPoolExecutor,
+    s: _Stores,
+    history: HistoryService,
+    content: ContentService,
+) -> RestoreService:
+    store = RestoreStore(a.tables, a.blobs, a.clock)
+    return RestoreService(
+        history=history,
+        content=content,
+        planner=RestorePlanner(
+            history=history, content=content, manifests=s.manifests, workspace=a.workspace, pool=pool
+        ),
+        writer=RestoreWriter(a.workspace, store),
+        store=store,
+        workspace=a.workspace,
+        blobs=a.blobs,
+        clock=a.clock,
+        pool=pool,
+        budget_seconds=settings.step_budget_seconds,
+        stall=timedelta(minutes=settings.stall_minutes),
+    )
 
 
 def _lister(settings: Settings, a: Adapters, pool: ThreadPoolExecutor) -> TreeLister:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shared.domain.manifest import ManifestEntry
@@ -130,14 +129,6 @@ class RestoreResult:
     written: Live | None = None
 
 
-@dataclass(slots=True)
-class LiveTree:
-    """What the workspace holds at the places that a plan touches."""
-
-    objects: dict[str, WorkspaceObject] = field(default_factory=dict)
-    unknown: dict[str, str] = field(default_factory=dict)
-
-
 def target_of(path: str, request: RestoreRequest, root: str) -> str:
     """Where a notebook goes: its own path, or beside it."""
     if request.target is None:
@@ -147,32 +138,26 @@ def target_of(path: str, request: RestoreRequest, root: str) -> str:
     return f"{request.target.rstrip('/')}/{below}{request.suffix}"
 
 
-def decide(item: RestoreItem, live: WorkspaceObject | None, entry: ManifestEntry | None) -> RestoreItem:
+def decide(item: RestoreItem, live: WorkspaceObject | None, present: str | None = None) -> RestoreItem:
     """The action for a version that is to stand at `item.target`, where `live` stands now.
 
-    `entry` is the last backup's for the target: where it is as the workspace says, its bytes are known.
+    `present` is the Git blob id of what stands there, where it is known.
     """
+    if live is not None and live.object_type is not ObjectType.NOTEBOOK:
+        return replace(item, action=Action.REFUSE, reason="occupied", detail=OCCUPIED, live=Live.of(live))
+    if live is not None and present == item.source and live.language == item.language:
+        return replace(item, action=Action.UNCHANGED, live=Live.of(live))
     if item.size is not None and item.size > MOST_IMPORT_BYTES:
-        return replace(item, action=Action.REFUSE, reason="too_large", detail=_TOO_LARGE)
+        return replace(item, action=Action.REFUSE, reason="too_large", detail=TOO_LARGE)
     if live is None:
         return replace(item, action=Action.CREATE)
-    if live.object_type is not ObjectType.NOTEBOOK:
-        return replace(item, action=Action.REFUSE, reason="occupied", detail=_OCCUPIED, live=Live.of(live))
-    held = entry.blob if entry and same_as_backed_up(live, entry) else None
-    same = held == item.source and entry is not None and live.language == item.language
-    action = Action.UNCHANGED if same and entry and entry.format == item.format else Action.OVERWRITE
-    return replace(item, action=action, live=Live.of(live), held=held)
+    return replace(item, action=Action.OVERWRITE, live=Live.of(live))
 
 
-def same_as_backed_up(live: WorkspaceObject | Live, entry: ManifestEntry) -> bool:
+def same_as_backed_up(live: WorkspaceObject, entry: ManifestEntry) -> bool:
     """Whether the workspace says that a notebook is as it was at its last export."""
     return (live.object_id, live.modified_at, live.language) == (entry.object_id, entry.modified_at, entry.language)
 
 
-def parents_needed(targets: Iterable[str]) -> Iterator[str]:
-    """Folders that must exist for the targets, each once."""
-    yield from dict.fromkeys(target.rpartition("/")[0] for target in targets)
-
-
-_TOO_LARGE = "over the workspace's import limit of 10 MB: take the content with `./backup show`, and split it"
-_OCCUPIED = "a folder or file stands there: restore beside it, with a target folder or a suffix"
+TOO_LARGE = "over the workspace's import limit of 10 MB: take the content with `./backup show`, and split it"
+OCCUPIED = "a folder or file stands there: restore beside it, with a target folder or a suffix"

@@ -41,6 +41,18 @@ EXPECTED_TRIGGERS = {
     "get_verification": "httpTrigger",
     "start_rebuild": "httpTrigger",
     "get_rebuild": "httpTrigger",
+    "find_notebooks": "httpTrigger",
+    "get_tree": "httpTrigger",
+    "get_versions": "httpTrigger",
+    "get_content": "httpTrigger",
+    "get_diff": "httpTrigger",
+    "start_restore": "httpTrigger",
+    "undo_restore": "httpTrigger",
+    "list_restores": "httpTrigger",
+    "get_restore": "httpTrigger",
+    "restore_orchestrator": "orchestrationTrigger",
+    "restore_slice": "activityTrigger",
+    "restore_watchdog": "timerTrigger",
 }
 
 

@@ -26,7 +26,14 @@ ALLOWED = {
         "shared.clock",
         "shared.redaction",
     ),
-    "functions": ("functions", "shared.services", "shared.domain", "shared.errors", "shared.wiring"),
+    "functions": (
+        "functions",
+        "shared.services",
+        "shared.domain",
+        "shared.protocols",
+        "shared.errors",
+        "shared.wiring",
+    ),
 }
 OURS = ("shared", "functions", "local", "tests", "function_app")
 PURE = {"os", "pathlib", "time", "socket", "subprocess", "requests", "urllib3", "git", "azure", "threading", "random"}

@@ -1,0 +1,187 @@
+"""HTTP entry points of recovery: finding, reading, comparing and restoring versions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.answers import answer, guarded, guarded_async
+from functions.requests import number, origin_of, read_body, text, who_asks
+from functions.version_views import commit_json, found_json, listed_json, version_json
+from shared.domain.restore_request import RestoreBody, UndoBody
+from shared.domain.times import iso
+from shared.services.history import LATEST
+from shared.wiring import services
+
+blueprint = df.Blueprint()
+
+MOST_FOUND, MOST_VERSIONS, MOST_RESTORES, MOST_ITEMS = 500, 500, 200, 1_000
+MOST_QUERY, MOST_PATH, MOST_MOMENT = 200, 4_096, 64
+IMMUTABLE = "private, max-age=31536000, immutable"
+STEP_RETRY = df.RetryOptions(first_retry_interval_in_milliseconds=5_000, max_number_of_attempts=10)
+
+
+@blueprint.route("notebooks", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def find_notebooks(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/notebooks?q=&deleted=&limit=`: notebooks whose path holds a text."""
+    deleted, limit = req.params.get("deleted") == "true", number(req, "limit", 50, 1, MOST_FOUND)
+    found = services().history.find(text(req, "q", MOST_QUERY, default=""), deleted=deleted, limit=limit)
+    return answer({"notebooks": [found_json(f) for f in found]})
+
+
+@blueprint.route("tree", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_tree(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/tree?path=&at=`: what a folder held."""
+    history = services().history
+    path = text(req, "path", MOST_PATH, default=history.root)
+    moment = history.moment(text(req, "at", MOST_MOMENT, default=LATEST))
+    folders, notebooks = history.children(path, moment.sequence)
+    shown = [{"path": f, "name": f.rpartition("/")[2]} for f in folders]
+    listed = [listed_json(n) for n in notebooks]
+    return answer({"path": path, "at": commit_json(moment), "folders": shown, "notebooks": listed})
+
+
+@blueprint.route("versions", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_versions(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/versions?path=&limit=&before=`: the versions of a notebook, the newest first."""
+    path, limit = text(req, "path", MOST_PATH), number(req, "limit", 50, 1, MOST_VERSIONS)
+    start = number(req, "before", 0, 0, 10**9)
+    found = services().history.versions(path)
+    more = start + limit < len(found)
+    shown = [version_json(f) for f in found[start : start + limit]]
+    return answer({"path": path, "versions": shown, "next": str(start + limit) if more else None})
+
+
+@blueprint.route("content", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_content(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/content?path=&at=`: the bytes of a notebook, or an object around its text."""
+    path, at = text(req, "path", MOST_PATH), text(req, "at", MOST_MOMENT, default=LATEST)
+    found = services().content.at(path, at)
+    # A commit or date in the past stands for the same bytes for good; `latest` and `live` do not.
+    fixed = found.commit is not None and found.commit.startswith(at.lower())
+    headers = {"ETag": f'"{found.blob}"', "Cache-Control": IMMUTABLE if fixed else "private, no-cache"}
+    headers |= {"X-Backup-Commit": found.commit or "", "X-Backup-Sha256": found.sha256}
+    headers |= {"Vary": "Accept", "X-Content-Type-Options": "nosniff"}
+    if headers["ETag"] in [tag.strip() for tag in req.headers.get("If-None-Match", "").split(",")]:
+        return func.HttpResponse(status_code=304, headers=headers)
+    if "application/json" in req.headers.get("Accept", ""):
+        named = {n: getattr(found, n) for n in ("path", "commit", "sha256", "blob", "language", "format")}
+        times = {"committed_at": iso(found.committed_at), "modified_at": iso(found.modified_at)}
+        kinds = {**times, "size": len(found.data)}
+        return answer({**named, **kinds, "content": found.data.decode("utf-8", "replace")}, headers=headers)
+    return func.HttpResponse(found.data, headers=headers, mimetype="application/octet-stream")
+
+
+@blueprint.route("diff", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_diff(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/diff?path=&from=&to=&format=`: what differs between two versions."""
+    path, form = text(req, "path", MOST_PATH), text(req, "format", 10, default="json")
+    if form not in ("json", "text"):
+        raise ValueError("format must be json or text")
+    before, after = text(req, "from", MOST_MOMENT, default=LATEST), text(req, "to", MOST_MOMENT, default="live")
+    found = services().compare.compare(path, before, after)
+    if form == "text":
+        return func.HttpResponse(found.unified(), mimetype="text/plain")
+    sides = {
+        name: {
+            "at": side.at,
+            "label": side.label,
+            "commit": side.content.commit if side.content else None,
+            "sha256": side.content.sha256 if side.content else None,
+        }
+        for name, side in (("from", found.before), ("to", found.after))
+    }
+    totals = {"added": found.added, "removed": found.removed, "equal": found.equal}
+    return answer({"path": path, **sides, **totals, "unified": found.unified()})
+
+
+@blueprint.route("restores", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.durable_client_input("client")
+@guarded_async
+async def start_restore(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """`POST /api/restores`: plan or restore; one notebook at once, what is more goes on by itself."""
+    body = read_body(req, RestoreBody)
+    found = await asyncio.to_thread(services().restores.start, body, who_asks(req), origin_of(req))
+    return await _started(client, found)
+
+
+@blueprint.route("restores/{id}/undo", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.durable_client_input("client")
+@guarded_async
+async def undo_restore(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """`POST /api/restores/{id}/undo`: put back what was in place before."""
+    body = read_body(req, UndoBody)
+    found = await asyncio.to_thread(
+        services().restores.undo,
+        req.route_params["id"],
+        dry_run=body.dry_run,
+        force=body.force,
+        who=who_asks(req),
+        origin=origin_of(req),
+    )
+    return await _started(client, found)
+
+
+@blueprint.route("restores", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def list_restores(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/restores?limit=`: the newest first."""
+    return answer({"restores": services().restores.recent(number(req, "limit", 20, 1, MOST_RESTORES))})
+
+
+@blueprint.route("restores/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_restore(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/restores/{id}?limit=&offset=&outcome=`: one restore with its notebooks."""
+    limit, offset = number(req, "limit", 200, 1, MOST_ITEMS), number(req, "offset", 0, 0, 10**9)
+    outcome = req.params.get("outcome")
+    return answer(services().restores.get(req.route_params["id"], limit=limit, offset=offset, outcome=outcome))
+
+
+@blueprint.orchestration_trigger("context")
+def restore_orchestrator(context: df.DurableOrchestrationContext) -> Any:
+    """Time slices of one restore until it is over."""
+    restore_id = context.get_input()
+    done = yield context.call_activity_with_retry("restore_slice", STEP_RETRY, restore_id)
+    if not done:
+        context.continue_as_new(restore_id)
+
+
+@blueprint.activity_trigger("restore")
+def restore_slice(restore: str) -> bool:
+    """One time slice; True when the restore is over."""
+    return services().restores.step(restore)
+
+
+@blueprint.timer_trigger("timer", schedule="30 */5 * * * *")
+@blueprint.durable_client_input("client")
+async def restore_watchdog(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+    """Go on with restores whose steps stopped."""
+    for restore_id in await asyncio.to_thread(services().restores.abandoned):
+        await ensure_restorer(client, {"id": restore_id, "status": "running"})
+
+
+async def ensure_restorer(client: df.DurableOrchestrationClient, restore: dict[str, Any]) -> None:
+    """Start the orchestration of a restore that is under way; one that lives already serves as well."""
+    if restore["status"] != "running":
+        return
+    try:
+        await client.start_new("restore_orchestrator", f"restore-{restore['id']}", restore["id"])
+    except Exception as error:
+        if "already exists" not in str(error).lower():
+            raise
+
+
+async def _started(client: df.DurableOrchestrationClient, found: dict[str, Any]) -> func.HttpResponse:
+    await ensure_restorer(client, found)
+    if found["status"] != "running":
+        return answer(found)
+    return answer(found, status=202, headers={"Location": f"/api/restores/{found['id']}"})

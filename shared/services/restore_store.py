@@ -1,0 +1,177 @@
+"""What is kept of restores: a row each, and blobs with the request, the plan, the results, and what was replaced."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from itertools import batched
+from typing import Any
+
+from shared.clock import Clock
+from shared.domain.notebooks import ExportFormat, Language, ObjectType
+from shared.domain.restores import (
+    Action,
+    Live,
+    Outcome,
+    RestoreItem,
+    RestoreKind,
+    RestoreRequest,
+    RestoreResult,
+    RestoreStatus,
+)
+from shared.domain.runs import make_run_id
+from shared.errors import BackupError
+from shared.protocols import BlobStore, Row, StoredRow, Tables
+
+RESTORES = "restores"
+BATCH_NOTEBOOKS = 200
+_PARTITION = "restore"
+_ENDING = {ExportFormat.SOURCE: ".source", ExportFormat.JUPYTER: ".ipynb"}
+
+
+class UnknownRestore(BackupError):
+    """There is no restore {id}. `./backup restores` lists those there are."""
+
+    code = "unknown_restore"
+
+
+class RestoreStore:
+    """Rows of the table `restores`, and blobs `restores/{id}/...`."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        blobs: BlobStore,
+        clock: Clock,
+        entropy: Callable[[], str] = lambda: secrets.token_hex(3),
+    ) -> None:
+        self._tables, self._blobs, self._clock, self._entropy = tables, blobs, clock, entropy
+
+    def open(self, request: RestoreRequest, *, dry_run: bool) -> str:
+        """Keep a request, then the row that makes it known; returns the restore's id."""
+        restore_id = make_run_id(self._clock.now(), self._entropy())
+        self._put(f"restores/{restore_id}/request.json", asdict(request))
+        row: Row = {
+            "kind": request.kind.value,
+            "status": RestoreStatus.RUNNING.value,
+            "dry_run": dry_run,
+            "created_at": self._now(),
+            "updated_at": self._now(),
+        }
+        self._tables.insert(RESTORES, _PARTITION, restore_id, row)
+        return restore_id
+
+    def request(self, restore_id: str) -> RestoreRequest:
+        """What was asked for."""
+        body = json.loads(self._blobs.get(f"restores/{restore_id}/request.json"))
+        return RestoreRequest(**{**body, "kind": RestoreKind(body["kind"]), "paths": tuple(body["paths"])})
+
+    def row(self, restore_id: str) -> Row:
+        """A restore's row. Raises `UnknownRestore`."""
+        found = self._tables.get(RESTORES, _PARTITION, restore_id)
+        if found is None:
+            raise UnknownRestore(id=restore_id)
+        return found.row
+
+    def recent(self, limit: int) -> list[StoredRow]:
+        """The newest first."""
+        return sorted(self._tables.query(RESTORES, _PARTITION), key=lambda r: r.key, reverse=True)[:limit]
+
+    def running(self) -> list[str]:
+        """Restores that are under way."""
+        condition = f"status eq '{RestoreStatus.RUNNING.value}'"
+        return [row.key for row in self._tables.query(RESTORES, _PARTITION, condition)]
+
+    def update(self, restore_id: str, **values: str | int | float | bool | None) -> None:
+        """Merge values into the row."""
+        self._tables.upsert(RESTORES, _PARTITION, restore_id, {**values, "updated_at": self._now()})
+
+    def end(self, restore_id: str, status: RestoreStatus, **values: str | int | float | bool | None) -> None:
+        """Write how a restore ended."""
+        began = datetime.fromisoformat(str(self.row(restore_id)["created_at"]))
+        seconds = round((self._clock.now() - began).total_seconds(), 3)
+        self.update(restore_id, status=status.value, finished_at=self._now(), seconds=seconds, **values)
+
+    def save_plan(self, restore_id: str, items: Sequence[RestoreItem]) -> int:
+        """Keep the plan in batches, then say in the row that it stands; returns their number."""
+        number = 0
+        for some in batched(items, BATCH_NOTEBOOKS, strict=False):
+            self._put(_plan(restore_id, number), [asdict(item) for item in some])
+            number += 1
+        actions = {f"plan_{action.value}": sum(i.action is action for i in items) for action in Action}
+        self.update(restore_id, batches=number, notebooks=len(items), **actions)
+        return number
+
+    def plan(self, restore_id: str, batch: int) -> list[RestoreItem]:
+        """One batch of the plan."""
+        return [_item(row) for row in json.loads(self._blobs.get(_plan(restore_id, batch)))]
+
+    def whole_plan(self, restore_id: str) -> Iterator[RestoreItem]:
+        """The plan, batch after batch."""
+        for batch in range(int(self.row(restore_id).get("batches") or 0)):
+            yield from self.plan(restore_id, batch)
+
+    def save_results(self, restore_id: str, batch: int, results: Sequence[RestoreResult]) -> None:
+        """Keep what came of a batch, in the plan's order."""
+        self._put(_result(restore_id, batch), [asdict(result) for result in results])
+
+    def results(self, restore_id: str, batch: int) -> list[RestoreResult] | None:
+        """What came of a batch; None while it is not over."""
+        try:
+            return [_read_result(row) for row in json.loads(self._blobs.get(_result(restore_id, batch)))]
+        except KeyError:
+            return None
+
+    def keep(self, restore_id: str, number: str, data: bytes, fmt: ExportFormat) -> str:
+        """Keep what is about to be replaced, unless it is kept already; returns the blob's name."""
+        name = _kept(restore_id, number) + _ENDING[fmt]
+        self._blobs.create(name, data)
+        return name
+
+    def kept_before(self, restore_id: str, number: str) -> tuple[str, ExportFormat] | None:
+        """What an earlier step kept of a notebook, by its place in the plan: the blob's name and its format."""
+        name = next(iter(self._blobs.names(_kept(restore_id, number) + ".")), None)
+        return (name, next(f for f, ending in _ENDING.items() if name.endswith(ending))) if name else None
+
+    def kept(self, name: str) -> bytes:
+        """What was kept. Raises `KeyError`, `DamagedBlob`."""
+        return self._blobs.get(name)
+
+    def _put(self, name: str, body: Any) -> None:
+        self._blobs.put(name, json.dumps(body).encode())
+
+    def _now(self) -> str:
+        return self._clock.now().isoformat()
+
+
+def _kept(restore_id: str, number: str) -> str:
+    return f"restores/{restore_id}/kept-{number}"
+
+
+def _plan(restore_id: str, batch: int) -> str:
+    return f"restores/{restore_id}/plan-{batch:05}.json"
+
+
+def _result(restore_id: str, batch: int) -> str:
+    return f"restores/{restore_id}/result-{batch:05}.json"
+
+
+def _live(row: dict[str, Any] | None) -> Live | None:
+    if row is None:
+        return None
+    language = Language(row["language"]) if row["language"] else None
+    return Live(row["object_id"], row["modified_at"], language, ObjectType(row["object_type"]))
+
+
+def _item(row: dict[str, Any]) -> RestoreItem:
+    kinds = {"action": Action(row["action"]), "language": Language(row["language"])}
+    return RestoreItem(**{**row, **kinds, "format": ExportFormat(row["format"]), "live": _live(row["live"])})
+
+
+def _read_result(row: dict[str, Any]) -> RestoreResult:
+    language = Language(row["kept_language"]) if row["kept_language"] else None
+    plain = RestoreResult(**{**row, "outcome": Outcome(row["outcome"]), "kept_language": language, "written": None})
+    return replace(plain, kept_format=ExportFormat(row["kept_format"]), written=_live(row["written"]))

@@ -124,6 +124,7 @@ class FaultTap:
         errors: dict[str, Callable[[], Exception]] = {
             "workspace": lambda: _workspace_error(self.declared.fault, str(call.arguments[0])),
             "repository": lambda: self._of_repository(call),
+            "reader": lambda: self._of_repository(call),
         }
         raise errors.get(call.port, lambda: _storage_error(self.declared.fault))()
 

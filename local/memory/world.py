@@ -96,7 +96,7 @@ class World:
         self.remote: Remote = remote or MemoryRemote()
         self.blobs, self.tables, self.queues = MemoryBlobs(self.clock), MemoryTables(), MemoryQueues(self.clock)
         self.draw, self.seen = random.Random(seed), Counter[str]()
-        self._scratch, self._settings = scratch, settings
+        self.scratch, self._settings = scratch, settings
         self._watched_at = 0.0
         self.early_checkpoints: list[str] = []
         self.committing, self.committer_failures = False, 0
@@ -107,8 +107,8 @@ class World:
         """Start the app anew; what the process before held in memory is gone."""
         adapters = Adapters(
             workspace=self.workspace,
-            repository=self.remote.mirror(self._scratch),
-            reader=self.remote.mirror(self._scratch),
+            repository=self.remote.mirror(self.scratch),
+            reader=self.remote.mirror(self.scratch),
             blobs=self.blobs,
             queue=self.queues,
             tables=self.tables,
@@ -118,7 +118,7 @@ class World:
             {
                 "databricks_host": "https://adb-1.azuredatabricks.net",
                 "git_remote_url": "https://dev.azure.com/o/p/_git/r",
-                "scratch": self._scratch,
+                "scratch": self.scratch,
                 "workspace_threads": 1,
                 "step_budget_seconds": 2,
                 "commit_max_files": 20,

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.workspace.behaviour import Behaviour
-from local.workspace.content import EXTENSION, jupyter
+from local.workspace.content import EXTENSION, from_jupyter, jupyter
 from local.workspace.model import ApiError, Node, WorkspaceModel
 
 MOST_SOURCE_BYTES = 10_485_760
+MOST_IMPORT_BYTES = 10_485_760
 MOST_JUPYTER_BYTES = 104_857_600
 CHUNK_ROWS = 1_000
 
@@ -58,13 +59,18 @@ class WorkspaceApi:
         """POST workspace/import."""
         path, fmt = str(body.get("path", "")), body.get("format", "SOURCE")
         data = base64.b64decode(body.get("content", ""))
-        if len(data) > MOST_SOURCE_BYTES:
+        if len(data) > MOST_IMPORT_BYTES:
             raise ApiError(400, "MAX_NOTEBOOK_SIZE_EXCEEDED", "Size exceeds 10485760 bytes")
         language = body.get("language") or ("PYTHON" if fmt == "JUPYTER" else None)
         if language is None:
             raise ApiError(400, "INVALID_PARAMETER_VALUE", "The language field is required for SOURCE")
-        if self._model.find(path) and not body.get("overwrite"):
+        known = self._model.find(path)
+        if known and not body.get("overwrite"):
             raise ApiError(400, "RESOURCE_ALREADY_EXISTS", f"Path ({path}) already exists.")
+        if known and known.kind != "NOTEBOOK":
+            raise ApiError(400, "RESOURCE_ALREADY_EXISTS", f"Path ({path}) is no notebook.")
+        if fmt == "JUPYTER":
+            data, language = from_jupyter(data)
         fields = {"path": path, "language": language, "content_base64": base64.b64encode(data).decode()}
         self._model.apply("import", self._user, **fields)
         return {}

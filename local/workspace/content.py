@@ -66,6 +66,16 @@ def source(object_id: int, revision: int, language: str, *, oversize: bool = Fal
     return f"{first_line(language)}\n{body}\n".encode()
 
 
+def from_jupyter(data: bytes) -> tuple[bytes, str]:
+    """SOURCE bytes and the language of a Jupyter notebook, cell by cell."""
+    notebook = json.loads(data)
+    known = notebook.get("metadata", {}).get("application/vnd.databricks.v1+notebook", {})
+    language = str(known.get("language", "python")).upper()
+    cells = ["".join(cell.get("source", [])) for cell in notebook["cells"]]
+    body = f"\n\n{COMMENT[language]} COMMAND ----------\n\n".join(cells)
+    return f"{first_line(language)}\n{body}".encode(), language
+
+
 def jupyter(text: bytes, language: str) -> bytes:
     """The same cells as a Jupyter notebook."""
     separator = f"\n\n{COMMENT[language]} COMMAND ----------\n\n"

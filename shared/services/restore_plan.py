@@ -18,7 +18,7 @@ from shared.domain.restores import (
     same_as_backed_up,
     target_of,
 )
-from shared.errors import NotFound, WorkspaceError
+from shared.errors import NotFound, TooLarge, WorkspaceError
 from shared.protocols import IndexedVersion, Workspace
 from shared.services.content import ContentService
 from shared.services.history import HistoryService, NotInBackup
@@ -94,7 +94,10 @@ class RestorePlanner:
 
     def _holds(self, item: RestoreItem) -> bool:
         """Whether the workspace holds the version already."""
-        data = self._workspace.export(item.target, item.format)
+        try:
+            data = self._workspace.export(item.target, item.format)
+        except TooLarge:
+            return False
         wanted = item.sha256 or hashlib.sha256(self._content.blob(item.source)).hexdigest()
         return hashlib.sha256(data).hexdigest() == wanted
 

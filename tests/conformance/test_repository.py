@@ -242,3 +242,25 @@ def test_a_whole_mirror_has_no_problems_and_a_forgotten_one_comes_again(remote: 
     repository.forget()
     assert repository.fetch() == commit
     assert repository.check() == []
+
+
+def test_the_history_names_each_commit_with_the_files_it_changed(remote: Remote) -> None:
+    mirror = remote.mirror()
+    head = mirror.fetch()
+    first = mirror.build_commit(head, (), [_write("a.py", b"1\n"), _write("d/b.py", b"2\n")], MESSAGE, WHO, WHO)
+    assert first
+    mirror.push(first, head)
+    writes = [_write("c d.py", b"1\n"), _write("é\n.py", b"3\n")]
+    second = mirror.build_commit(first, ["a.py", "d/b.py"], writes, "x", WHO, WHO)
+    assert second
+    mirror.push(second, first)
+    remote.person({"README.md": "ours"})
+    third = remote.mirror().fetch()
+    assert third
+    found = list(remote.mirror().history(third))
+    assert [c.commit for c in found] == [first, second, third]
+    assert (found[0].message, found[0].when) == (MESSAGE.strip("\n"), WHO.when)
+    changed = [{(f.file, f.old_file, f.blob is None) for f in c.changes} for c in found]
+    assert changed[0] == {("a.py", None, False), ("d/b.py", None, False)}
+    assert changed[1] == {("c d.py", "a.py", False), ("d/b.py", None, True), ("é\n.py", None, False)}
+    assert changed[2] == {("README.md", None, False)}

@@ -86,6 +86,25 @@ def test_what_is_imported_is_exported(served: Served) -> None:
     assert served.workspace.status("/Clients/new").language is Language.SCALA
 
 
+def test_a_folder_is_made_with_those_above_it_and_a_notebook_is_removed_alone(served: Served) -> None:
+    for _ in range(2):
+        served.workspace.make_folder("/Clients/x/y z/%")
+    served.workspace.import_notebook("/Clients/x/y z/%/n", b"#", Language.PYTHON, ExportFormat.SOURCE)
+    with pytest.raises(WorkspaceError):
+        served.workspace.delete_notebook("/Clients/x/y z")
+    served.workspace.delete_notebook("/Clients/x/y z/%/n")
+    assert served.workspace.list("/Clients/x/y z/%") == []
+    with pytest.raises(NotFound):
+        served.workspace.delete_notebook("/Clients/x/y z/%/n")
+
+
+def test_jupyter_that_is_imported_is_exported_as_jupyter_again(served: Served) -> None:
+    data = served.workspace.export("/Clients/a b/n%1?x", ExportFormat.JUPYTER)
+    served.workspace.import_notebook("/Clients/copy", data, Language.PYTHON, ExportFormat.JUPYTER)
+    assert served.workspace.export("/Clients/copy", ExportFormat.JUPYTER) == data
+    assert served.workspace.status("/Clients/copy").language is Language.PYTHON
+
+
 def test_too_large_for_source_comes_as_jupyter(served: Served, tmp_path: Path) -> None:
     served.edit("create", path="/Clients/big", language="PYTHON", content="#" * 10_485_761)
     with pytest.raises(TooLarge):

@@ -1,0 +1,375 @@
+"""Restores bring back exactly what was, prove it, destroy nothing, and come through whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.faults.crash_points import CrashPoint, CrashTap, play_dead
+from local.faults.port_faults import Declared, Fault, FaultTap
+from local.memory.world import ROOT, World
+from shared.services.history import NotInBackup, UnknownMoment
+from shared.services.restores import NothingToUndo, UnusablePlan
+from tests.faults.living import live
+from tests.faults.recovering import at_once, finish, lived, restore, undo
+
+OVERSIZE = b"# Databricks notebook source\n" + b"x" * 10_485_760
+BEFORE = "# Databricks notebook source\nbefore\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, seed=3)
+
+
+def _note(world: World, name: str = "job", content: str = BEFORE, language: str = "PYTHON") -> str:
+    """A notebook that is in the backup; what happens after is up to the test."""
+    path = f"{ROOT}/{name}"
+    world.model.apply("create", "ada", path=path, language=language, content=content)
+    world.back_up()
+    world.clock.sleep(60)
+    return path
+
+
+def _outcome(found: dict[str, Any]) -> tuple[str, str | None]:
+    (item,) = found["items"]
+    return item["outcome"], item["reason"]
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_one_notebook_is_restored_at_once_and_the_answer_proves_it(world: World) -> None:
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# broken\n")
+    found = at_once(world, paths=[path], at="latest")
+    assert (found["status"], _outcome(found)) == ("succeeded", ("verified", None))
+    item = found["items"][0]
+    assert item["expected_sha256"] == item["found_sha256"] == _sha(BEFORE.encode())
+    assert world.notebooks() == {(path, "PYTHON"): BEFORE.encode()}
+    assert (found["requested_by"], found["requested_from"]) == ("ada", "")
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_happen(world: World) -> None:
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# broken\n")
+    journal = len(world.model.audit)
+    found = at_once(world, paths=[path, f"{ROOT}/none"], at="latest", dry_run=True)
+    assert found["status"] == "planned"
+    assert [(i["action"], i["reason"]) for i in found["items"]] == [("overwrite", None), ("refuse", "not_in_backup")]
+    assert len(world.model.audit) == journal
+
+
+def test_an_undo_brings_back_what_was_overwritten_and_can_be_undone_itself(world: World) -> None:
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# never backed up\n")
+    edited = world.notebooks()
+    done = restore(world, paths=[path], at="latest")
+    restored = world.notebooks()
+    back = undo(world, done["id"])
+    assert (back["status"], back["kind"], back["undo_of"]) == ("succeeded", "undo", done["id"])
+    assert world.notebooks() == edited
+    assert undo(world, back["id"])["status"] == "succeeded"
+    assert world.notebooks() == restored
+
+
+def test_what_was_edited_between_plan_and_restore_is_not_overwritten_unless_asked_again(world: World) -> None:
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# broken\n")
+    plan = at_once(world, paths=[path], at="latest", dry_run=True)
+    world.clock.sleep(5)
+    world.model.apply("edit", "grace", path=path, content="# precious\n")
+    precious = world.notebooks()
+    refused = restore(world, paths=[path], at="latest", plan=plan["id"])
+    assert (refused["status"], _outcome(refused)) == ("failed", ("refused", "edited_since_plan"))
+    assert world.notebooks() == precious
+    forced = restore(world, paths=[path], at="latest", plan=plan["id"], force=True)
+    assert forced["status"] == "succeeded"
+    assert undo(world, forced["id"])["status"] == "succeeded"
+    assert world.notebooks() == precious
+
+
+def test_an_undo_leaves_what_was_edited_after_the_restore(world: World) -> None:
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# broken\n")
+    done = restore(world, paths=[path], at="latest")
+    world.clock.sleep(5)
+    world.model.apply("edit", "grace", path=path, content="# precious\n")
+    precious = world.notebooks()
+    assert _outcome(undo(world, done["id"])) == ("refused", "changed_since_restore")
+    assert world.notebooks() == precious
+    assert undo(world, done["id"], force=True)["status"] == "succeeded"
+    assert world.notebooks() == {(path, "PYTHON"): b"# broken\n"}
+
+
+def test_a_deleted_notebook_comes_back_with_its_folder_and_goes_again_by_undo(world: World) -> None:
+    world.model.apply("mkdir", "ada", path=f"{ROOT}/deep/er")
+    path = _note(world, "deep/er/job", language="SQL")
+    world.model.apply("delete", "ada", path=f"{ROOT}/deep", recursive=True)
+    done = restore(world, paths=[path], at="latest")
+    assert _outcome(done) == ("verified", None)
+    assert world.notebooks() == {(path, "SQL"): BEFORE.encode()}
+    assert undo(world, done["id"])["status"] == "succeeded"
+    assert world.notebooks() == {}
+
+
+def test_a_renamed_notebook_is_restored_under_its_old_name_and_the_new_one_stays(world: World) -> None:
+    path = _note(world)
+    world.model.apply("move", "ada", path=path, to=f"{ROOT}/other")
+    assert _outcome(restore(world, paths=[path], at="latest")) == ("verified", None)
+    assert {p for p, _ in world.notebooks()} == {path, f"{ROOT}/other"}
+
+
+def test_a_language_that_was_changed_comes_back_with_the_bytes(world: World) -> None:
+    path = _note(world, language="SCALA")
+    world.model.apply("set_language", "ada", path=path, language="SQL")
+    done = restore(world, paths=[path], at="latest")
+    assert _outcome(done) == ("verified", None)
+    assert world.notebooks() == {(path, "SCALA"): BEFORE.encode()}
+    assert undo(world, done["id"])["status"] == "succeeded"
+    assert {language for _, language in world.notebooks()} == {"SQL"}
+
+
+@pytest.mark.parametrize(
+    ("beside", "target"),
+    [
+        ({"target": "/Users/ada/back"}, "/Users/ada/back/etl/job"),
+        ({"suffix": " restored"}, f"{ROOT}/etl/job restored"),
+        ({"target": "/Users/ada", "suffix": "_1"}, "/Users/ada/etl/job_1"),
+    ],
+)
+def test_a_restore_beside_leaves_what_is_there(world: World, beside: dict[str, str], target: str) -> None:
+    world.model.apply("mkdir", "ada", path=f"{ROOT}/etl")
+    path = _note(world, "etl/job")
+    world.model.apply("edit", "ada", path=path, content="# now\n")
+    done = restore(world, paths=[path], at="latest", **beside)
+    assert (done["items"][0]["target"], _outcome(done)) == (target, ("verified", None))
+    assert world.model.get(path).source() == b"# now\n"
+    assert world.model.get(target).source() == BEFORE.encode()
+    assert undo(world, done["id"])["status"] == "succeeded"
+    assert world.model.find(target) is None
+
+
+def test_what_is_no_notebook_is_never_overwritten(world: World) -> None:
+    path = _note(world)
+    world.model.apply("delete", "ada", path=path)
+    world.model.apply("mkdir", "ada", path=f"{path}/inside")
+    assert _outcome(restore(world, paths=[path], at="latest")) == ("refused", "occupied")
+    assert world.model.find(f"{path}/inside") is not None
+
+
+def test_an_oversize_notebook_that_is_unchanged_is_said_so_and_one_that_is_not_is_refused(world: World) -> None:
+    path = f"{ROOT}/huge"
+    world.model.apply("create", "ada", path=path, language="PYTHON", content=OVERSIZE.decode())
+    world.back_up()
+    world.clock.sleep(60)
+    assert _outcome(restore(world, paths=[path], at="latest")) == ("unchanged", None)
+    world.model.apply("edit", "ada", path=path, content="# small\n")
+    assert _outcome(restore(world, paths=[path], at="latest")) == ("refused", "too_large")
+    assert world.model.get(path).source() == b"# small\n"
+
+
+def test_an_oversize_notebook_that_is_overwritten_is_kept_as_jupyter(world: World) -> None:
+    path = _note(world)
+    # Over the limit as source, and under it as Jupyter once its cells are read: what undo can bring back.
+    world.model.apply("edit", "ada", path=path, content=OVERSIZE.decode())
+    done = restore(world, paths=[path], at="latest")
+    assert _outcome(done) == ("verified", None)
+    assert any(name.endswith(".ipynb") for name in world.blobs.stored if "/kept-" in name)
+    assert _outcome(undo(world, done["id"])) == ("refused", "too_large")
+    assert world.notebooks() == {(path, "PYTHON"): BEFORE.encode()}
+
+
+def test_a_notebook_kept_as_jupyter_comes_back_from_jupyter(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.workspace.api.MOST_SOURCE_BYTES", 400)
+    monkeypatch.setattr("local.workspace.api.MOST_IMPORT_BYTES", 10_485_760)
+    text = "# Databricks notebook source\n" + "y" * 600
+    path = _note(world, content=text)
+    world.model.apply("edit", "ada", path=path, content="# Databricks notebook source\nnow")
+    done = restore(world, paths=[path], at="latest")
+    assert _outcome(done) == ("verified", None)
+    assert world.notebooks() == {(path, "PYTHON"): text.encode()}
+
+
+def test_a_folder_as_of_a_day_is_what_it_was_and_undo_is_what_it_became(world: World) -> None:
+    days = lived(world, 4)
+    now = world.notebooks()
+    for day in days:
+        done = restore(world, folder=ROOT, at=day.commit, remove_extra=True)
+        assert done["status"] == "succeeded", [i for i in done["items"] if i["reason"]]
+        assert world.notebooks() == day.notebooks
+        assert undo(world, done["id"])["status"] == "succeeded"
+        assert world.notebooks() == now
+    assert [r["kind"] for r in world.app.restores.recent(8)].count("undo") == len(days)
+
+
+def test_a_folder_without_being_asked_to_removes_nothing(world: World) -> None:
+    path = _note(world)
+    world.model.apply("create", "ada", path=f"{ROOT}/later", language="SQL", content="-- new\n")
+    done = restore(world, folder=ROOT, at="latest")
+    assert [i["path"] for i in done["items"]] == [path]
+    assert {p for p, _ in world.notebooks()} == {path, f"{ROOT}/later"}
+
+
+def test_a_plan_serves_only_what_it_was_made_for(world: World) -> None:
+    path, other = _note(world), _note(world, "other")
+    plan = at_once(world, paths=[path], at="latest", dry_run=True)["id"]
+    with pytest.raises(UnusablePlan):
+        at_once(world, paths=[other], at="latest", plan=plan)
+    done = at_once(world, paths=[path], at="latest", plan=plan)["id"]
+    with pytest.raises(UnusablePlan):
+        at_once(world, paths=[path], at="latest", plan=done)
+    with pytest.raises(NothingToUndo):
+        undo(world, plan)
+
+
+def test_nonsense_is_refused_before_anything_is_kept(world: World) -> None:
+    _note(world)
+    with pytest.raises(UnknownMoment):
+        at_once(world, paths=[f"{ROOT}/job"], at="1999-01-01")
+    with pytest.raises(NotInBackup):
+        at_once(world, folder=f"{ROOT}/nowhere", at="latest")
+    for body in (
+        {"at": "latest"},
+        {"at": "latest", "paths": [f"{ROOT}/a"], "folder": ROOT},
+        {"at": "latest", "paths": ["relative"]},
+        {"at": "latest", "paths": [f"{ROOT}/../x"]},
+        {"at": "latest", "paths": [f"{ROOT}/a"], "remove_extra": True},
+        {"at": "latest", "folder": ROOT, "target": "/x", "remove_extra": True},
+        {"at": "latest", "folder": ROOT, "suffix": "a/b"},
+        {"at": "latest", "folder": ROOT, "unknown": 1},
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            at_once(world, **body)
+    assert all(r["status"] != "running" for r in world.app.restores.recent(50))
+
+
+POINTS = {
+    "request kept, row missing": CrashPoint("before", r"tables\.insert\(restores,"),
+    "row written, plan missing": CrashPoint("after", r"tables\.insert\(restores,"),
+    "plan written, row not": CrashPoint("after", r"blobs\.put\(restores/.*/plan-"),
+    "kept, not written": CrashPoint("after", r"blobs\.create\(restores/.*/kept-", 2),
+    "about to write": CrashPoint("before", r"workspace\.import_notebook\(", 3),
+    "written, not proved": CrashPoint("after", r"workspace\.import_notebook\(", 2),
+    "half removed": CrashPoint("after", r"workspace\.delete_notebook\("),
+    "all written, results missing": CrashPoint("before", r"blobs\.put\(restores/.*/result-"),
+    "results written, row not": CrashPoint("after", r"blobs\.put\(restores/.*/result-"),
+    "about to end": CrashPoint("before", r"tables\.upsert\(restores,.*'finished_at'"),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_a_restore_that_dies_is_finished_by_the_next_process(world: World, name: str) -> None:
+    days = lived(world, 3)
+    now = world.notebooks()
+    tap = CrashTap(POINTS[name], play_dead)
+    world.process(tap)
+    restore_id = _started_anyhow(world, days[0].commit)
+    done = finish(world, restore_id)
+    assert world.seen["restart"] == 1, "the process never died"
+    assert done["status"] == "succeeded", [i for i in done["items"] if i["reason"]]
+    assert world.notebooks() == days[0].notebooks
+    assert undo(world, restore_id)["status"] == "succeeded"
+    assert world.notebooks() == now
+
+
+def _started_anyhow(world: World, commit: str) -> str:
+    """The restore's id, though the process that took the request may have died with it."""
+    body = {"folder": ROOT, "at": commit, "remove_extra": True}
+    while True:
+        try:
+            return str(at_once(world, **body)["id"])
+        except BaseException as error:
+            if type(error).__name__ != "Crash":
+                raise
+            world.restart()
+            left = world.app.restores.recent(5)
+            world.clock.sleep(3_600)
+            if left:
+                assert left[0]["id"] in world.app.restores.abandoned()
+                return str(left[0]["id"])
+
+
+def test_a_restore_that_runs_twice_does_the_same(world: World) -> None:
+    days = lived(world, 3)
+    done = restore(world, folder=ROOT, at=days[0].commit, remove_extra=True)
+    assert world.app.restores.step(done["id"])
+    for name in [n for n in world.blobs.stored if f"{done['id']}/result-" in n]:
+        world.blobs.delete(name)
+    world.app.restores._store.update(done["id"], status="running", done=0)
+    again = finish(world, done["id"])
+    assert again["status"] == "succeeded"
+    assert world.notebooks() == days[0].notebooks
+
+
+FAULTS = [
+    Declared("workspace", method, fault, nth)
+    for method in ("status", "export", "import_notebook", "make_folder", "delete_notebook", "list")
+    for fault in (Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.TIMEOUT)
+    for nth in (1, 3)
+] + [Declared("reader", "blobs", fault) for fault in (Fault.ERROR_BEFORE, Fault.TIMEOUT, Fault.CUT_BODY)]
+LATE = {("make_folder", 3), ("delete_notebook", 3)}
+
+
+@pytest.mark.parametrize("declared", [f for f in FAULTS if (f.method, f.nth) not in LATE], ids=lambda d: f"{d} {d.nth}")
+def test_a_fault_leaves_each_notebook_restored_or_as_it_was(world: World, declared: Declared) -> None:
+    days = lived(world, 3)
+    world.model.apply("delete", "ada", path=f"{ROOT}/etl", recursive=True)
+    now = world.notebooks()
+    tap = FaultTap(declared)
+    world.process(tap)
+    done = restore(world, folder=ROOT, at=days[0].commit, remove_extra=True)
+    assert tap.fired == 1, "the declared fault never fired"
+    _check_each(world, done, now, dict(days[0].notebooks))
+    world.process()
+    assert restore(world, folder=ROOT, at=days[0].commit, remove_extra=True)["status"] == "succeeded"
+    assert world.notebooks() == days[0].notebooks
+
+
+def _check_each(world: World, done: dict[str, Any], before: Any, wanted: Any) -> None:
+    """Every notebook is what the answer says of it: as it is wanted, or untouched, or written and named."""
+    present = {path: (language, data) for (path, language), data in world.notebooks().items()}
+    was = {path: (language, data) for (path, language), data in before.items()}
+    meant = {path: (language, data) for (path, language), data in wanted.items()}
+    for item in done["items"]:
+        path = item["target"]
+        if item["outcome"] in ("verified", "unchanged"):
+            assert present[path] == meant[path]
+        elif item["outcome"] == "removed":
+            assert path not in present
+        else:
+            assert item["reason"]
+            assert item["detail"]
+            assert present.get(path) in (was.get(path), meant.get(path))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_restores_at_random_over_the_history(tmp_path: Path, seed: int) -> None:
+    world = World(tmp_path, seed=seed)
+    days = lived(world, 5, 14)
+    draw = random.Random(seed)
+    outcomes: list[str] = []
+    for _ in range(25):
+        day = draw.choice(days)
+        if not day.notebooks:
+            continue
+        path, language = draw.choice(sorted(day.notebooks))
+        before = world.notebooks()
+        done = restore(world, paths=[path], at=day.commit)
+        outcome, reason = _outcome(done)
+        outcomes.append(outcome)
+        if outcome in ("verified", "unchanged"):
+            assert world.notebooks()[(path, language)] == day.notebooks[(path, language)]
+            others = {k: v for k, v in before.items() if k[0] != path}
+            assert {k: v for k, v in world.notebooks().items() if k[0] != path} == others
+        else:
+            assert (outcome, reason) == ("refused", "occupied")
+            assert world.notebooks() == before
+        live(world, 3)
+        world.clock.sleep(30)
+    assert outcomes.count("verified") > 5

@@ -46,15 +46,18 @@ class Lab:
 
     def let_time_pass(self) -> None:
         """What a dead host leaves behind runs out: its blob lease, its run's lease, the watchdog's patience."""
+        self.let_time_pass_without_host("leases/commit")
         connection = self.system.settings["AzureWebJobsStorage"]
-        with BlobServiceClient.from_connection_string(connection) as blobs:
-            lease = BlobLeaseClient(blobs.get_blob_client("backup", "leases/commit"))
-            with contextlib.suppress(HttpResponseError):
-                lease.break_lease(lease_break_period=0)
         self.system.fire_timer("watchdog")
         with TableServiceClient.from_connection_string(connection) as tables:
             self._age(tables)
         self.system.fire_timer("watchdog")
+
+    def let_time_pass_without_host(self, lease: str) -> None:
+        """A blob lease of a dead host runs out."""
+        connection = self.system.settings["AzureWebJobsStorage"]
+        with BlobServiceClient.from_connection_string(connection) as blobs, contextlib.suppress(HttpResponseError):
+            BlobLeaseClient(blobs.get_blob_client("backup", lease)).break_lease(lease_break_period=0)
 
     def checkpoint(self) -> str:
         """The commit that the checkpoint names, read without the app."""

@@ -19,7 +19,7 @@ from shared.services.manifests import ManifestStore
 from shared.services.version_log import VersionLog, VersionLogGap, copy_name
 from shared.services.version_rebuild import versions_from_git
 
-FRESH_SECONDS = 2.0
+FRESH_SECONDS = 0.5
 """How long an answer may rest on a checkpoint that was read before."""
 COPY_AFTER = 50
 """Backups since the last kept copy of the index after which another is made."""

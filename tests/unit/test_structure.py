@@ -65,7 +65,7 @@ def test_the_domain_is_pure() -> None:
 
 def test_nothing_but_settings_and_command_line_reads_the_environment() -> None:
     readers = [f for f in _modules("shared") if "os.environ" in f.read_text()]
-    assert {f.name for f in readers} == {"cli.py"}
+    assert {f.relative_to(ROOT).as_posix() for f in readers} == {"shared/cli/client.py"}
 
 
 @pytest.mark.parametrize("folder", ["shared", "functions", "local", "tests"])

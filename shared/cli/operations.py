@@ -1,83 +1,23 @@
-"""`./backup`: the command line that talks to a function app, local or in Azure."""
+"""Commands that run the backup: sync, status, runs, verify, rebuild, doctor."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
-import requests
 import typer
-from requests.adapters import HTTPAdapter
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from urllib3.util.retry import Retry
 
-app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
-out, notes = Console(), Console(stderr=True)
+from shared.cli.client import Client, notes, out
+
+app = typer.Typer()
 
 MOST_SHOWN = 20
 POLL_SECONDS = 0.3
-LOCAL_ADDRESS_FILE = Path(".local/backup.json")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-class Client:
-    """Calls the HTTP API of one function app.
-
-    A problem answer ends the command with its detail and exit code 2, an app that cannot be reached with 3.
-    """
-
-    def __init__(self, url: str, key: str | None) -> None:
-        self.url = url.rstrip("/")
-        self._session = requests.Session()
-        retry = Retry(total=4, backoff_factor=0.2, status_forcelist=(429, 502, 503), allowed_methods=("GET",))
-        self._session.mount("http", HTTPAdapter(max_retries=retry))
-        if key:
-            self._session.headers["x-functions-key"] = key
-
-    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """The JSON object that `/api/{path}` answers."""
-        try:
-            response = self._session.request(method, f"{self.url}/api/{path}", timeout=120, **options)
-        except requests.RequestException as error:
-            notes.print(
-                f"[red]The app at {self.url} does not answer ({type(error).__name__}).[/] Start it, or pass --url."
-            )
-            raise typer.Exit(3) from None
-        if response.status_code >= 400:
-            notes.print(f"[red]{_problem(response)}[/]")
-            raise typer.Exit(2)
-        answer: dict[str, Any] = response.json()
-        return answer
-
-
-def _problem(response: requests.Response) -> str:
-    if response.status_code == 401:
-        return "The app refused the key. Pass --key, or set BACKUP_KEY to a function key of the app."
-    try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError):
-        return f"The app answered {response.status_code}. Its log has the reason."
-
-
-@app.callback()
-def connect(
-    context: typer.Context,
-    url: Annotated[str | None, typer.Option(envvar="BACKUP_URL", help="Address of the function app.")] = None,
-    key: Annotated[str | None, typer.Option(envvar="BACKUP_KEY", help="A function key of the app.")] = None,
-) -> None:
-    """Find the app: --url, BACKUP_URL, else the one that `./start` serves from this checkout."""
-    local: dict[str, str] = {}
-    if url is None:
-        stored = Path(os.environ.get("BACKUP_DATA", "")) / "backup.json" if "BACKUP_DATA" in os.environ else None
-        source = stored or LOCAL_ADDRESS_FILE
-        local = json.loads(source.read_text()) if source.exists() else {}
-    context.obj = Client(url or local.get("url", "http://127.0.0.1:7071"), key or local.get("key"))
 
 
 @app.command()
@@ -220,7 +160,3 @@ def _show_findings(answer: dict[str, Any]) -> None:
             out.print(f"  [{colour}]{found['code']}[/] {escape(found['path'])}: {escape(found['reason'])}")
         if len(answer.get(name, [])) > MOST_SHOWN:
             out.print(f"  and {len(answer[name]) - MOST_SHOWN} {name} more, in full with --json")
-
-
-if __name__ == "__main__":
-    app(prog_name="backup")

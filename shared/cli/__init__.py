@@ -1,0 +1,27 @@
+"""`./backup`: the command line that talks to a function app, local or in Azure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shared.cli import operations, recovery
+from shared.cli.client import Client, find_client, notes
+from shared.cli.operations import follow
+
+__all__ = ["Client", "app", "follow", "notes"]
+
+app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
+for part in (operations.app, recovery.app):
+    app.registered_commands += part.registered_commands
+
+
+@app.callback()
+def connect(
+    context: typer.Context,
+    url: Annotated[str | None, typer.Option(envvar="BACKUP_URL", help="Address of the function app.")] = None,
+    key: Annotated[str | None, typer.Option(envvar="BACKUP_KEY", help="A function key of the app.")] = None,
+) -> None:
+    """Find the app: --url, BACKUP_URL, else the one that `./start` serves from this checkout."""
+    context.obj = find_client(url, key)

@@ -50,6 +50,8 @@ from shared.services.version_log import VersionLog
 from shared.services.watch import WatchService
 from shared.settings import Settings
 
+PROVING_THREADS = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
@@ -221,7 +223,7 @@ def _restores(
         planner=RestorePlanner(
             history=history, content=content, manifests=s.manifests, workspace=a.workspace, pool=pool
         ),
-        writer=RestoreWriter(a.workspace, store),
+        writer=RestoreWriter(a.workspace, store, ThreadPoolExecutor(PROVING_THREADS, thread_name_prefix="proving")),
         store=store,
         workspace=a.workspace,
         blobs=a.blobs,

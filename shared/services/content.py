@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator
@@ -97,6 +98,11 @@ class ContentService:
                 self._fetch_waiting()
         return waiting.result()
 
+    def expect(self, blob: str) -> None:
+        """Have the cache hold a blob soon; what goes wrong is met by whoever reads it."""
+        with contextlib.suppress(BackupError):
+            self.blob(blob)
+
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Many blobs, each once; those that the remote does not give are left out. Raises `RepositoryError`."""
         for some in batched(dict.fromkeys(ids), BLOBS_AN_EXCHANGE, strict=False):
@@ -113,7 +119,8 @@ class ContentService:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
         try:
-            found = dict(self._fetched(list(waiting)))
+            # Those that came before may have brought it.
+            found = dict(self.blobs(waiting))
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             for future in waiting.values():
                 future.set_exception(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
@@ -10,6 +11,7 @@ from dataclasses import replace
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
 from shared.domain.restores import (
+    MOST_IMPORT_BYTES,
     Action,
     Live,
     RestoreItem,
@@ -44,13 +46,18 @@ class RestorePlanner:
         self._history, self._content, self._manifests = history, content, manifests
         self._workspace, self._pool = workspace, pool
 
-    def plan(self, request: RestoreRequest) -> list[RestoreItem]:
-        """The plan for what is asked for, in path order. Raises what the adapters raise."""
+    def plan(self, request: RestoreRequest, *, shown: bool = True) -> list[RestoreItem]:
+        """The plan for what is asked for, in path order; `shown` to people, or carried out at once.
+
+        One that is carried out compares the bytes itself. Raises what the adapters raise.
+        """
         wanted = list(self._wanted(request))
         if request.folder is not None and not wanted and not request.remove_extra:
             raise NotInBackup(path=f"{request.folder}/", at=request.at)
         few = len(wanted) <= FEW and not request.remove_extra
-        return self._plan_few(wanted) if few else self._plan_many(wanted, request)
+        if few:
+            return list(self._pool.map(functools.partial(self._look_closely, shown=shown), wanted))
+        return self._plan_many(wanted, request)
 
     def _wanted(self, request: RestoreRequest) -> Iterator[RestoreItem]:
         if request.folder is not None:
@@ -79,15 +86,16 @@ class RestorePlanner:
             modified_at=version.modified_at,
         )
 
-    def _plan_few(self, wanted: list[RestoreItem]) -> list[RestoreItem]:
-        return list(self._pool.map(self._look_closely, wanted))
-
-    def _look_closely(self, item: RestoreItem) -> RestoreItem:
+    def _look_closely(self, item: RestoreItem, *, shown: bool) -> RestoreItem:
         if item.action is Action.REFUSE:
             return item
+        if not shown:
+            self._pool.submit(self._content.expect, item.source)
         try:
             live = find(self._workspace, item.target)
-            same = live is not None and live.object_type is ObjectType.NOTEBOOK and self._holds(item)
+            # What cannot be written back is refused, unless it is there already.
+            asked = shown or (item.size or 0) > MOST_IMPORT_BYTES
+            same = asked and live is not None and live.object_type is ObjectType.NOTEBOOK and self._holds(item)
         except WorkspaceError as error:
             return replace(item, action=Action.REFUSE, reason=error.code, detail=str(error))
         return decide(item, live, item.source if same else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
@@ -45,8 +46,9 @@ class _Place:
 class RestoreWriter:
     """Does what a plan says with one notebook at a time; any number of threads may."""
 
-    def __init__(self, workspace: Workspace, store: RestoreStore) -> None:
-        self._workspace, self._store = workspace, store
+    def __init__(self, workspace: Workspace, store: RestoreStore, beside: Executor) -> None:
+        # `beside` is none of the pools that call `perform`: a pool that waits for itself may wait for good.
+        self._workspace, self._store, self._beside = workspace, store, beside
         self._folders: set[str] = set()
         self._lock = threading.Lock()
 
@@ -139,8 +141,9 @@ class RestoreWriter:
             self._workspace.import_notebook(item.target, data, item.language, item.format)
 
     def _prove(self, item: RestoreItem, expected: str, result: RestoreResult) -> RestoreResult:
+        status = self._beside.submit(self._workspace.status, item.target)
         found = hashlib.sha256(self._workspace.export(item.target, item.format)).hexdigest()
-        after = self._workspace.status(item.target)
+        after = status.result()
         result = replace(result, found_sha256=found, written=Live.of(after))
         if found != expected:
             detail = f"the workspace gives back other bytes (SHA-256 {found}) than were written ({expected}). {_KEPT}"

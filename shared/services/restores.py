@@ -187,7 +187,8 @@ class RestoreService:
         if row.get("batches") is not None:
             return int(row.get("notebooks") or 0)
         try:
-            items = self._undo_plan(request) if request.undo_of else self._planner.plan(request)
+            dry_run = bool(row.get("dry_run"))
+            items = self._undo_plan(request) if request.undo_of else self._planner.plan(request, shown=dry_run)
         except BackupError as error:
             if not error.retriable:
                 self._store.end(restore_id, RestoreStatus.FAILED, error=redact(str(error))[:MOST_ERROR_CHARACTERS])
@@ -237,7 +238,7 @@ class RestoreService:
         items = self._store.plan(restore_id, batch)
         active = (Action.CREATE, Action.OVERWRITE)
         wanted = [i.source for i in items if i.action in active and not i.source.startswith("restores/")]
-        found = dict(self._content.blobs(wanted))
+        found = {wanted[0]: self._content.blob(wanted[0])} if len(wanted) == 1 else dict(self._content.blobs(wanted))
 
         def read(source: str) -> bytes:
             if source.startswith("restores/"):

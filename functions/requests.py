@@ -15,12 +15,17 @@ _MOST_NAMED = 5
 
 def text(req: func.HttpRequest, name: str, most: int, *, default: str | None = None) -> str:
     """A query parameter; one that is empty is not there. Raises `ValueError`."""
-    value = req.params.get(name) or default
+    value = checked(name, req.params.get(name) or default, most)
+    return value.rstrip("/") or value if name == "path" else value
+
+
+def checked(name: str, value: str | None, most: int) -> str:
+    """A value that must be there, and within its bound. Raises `ValueError`."""
     if value is None:
         raise ValueError(f"the parameter {name} is missing")
     if len(value) > most or "\0" in value:
         raise ValueError(f"{name} must have at most {most} characters, and no NUL")
-    return value.rstrip("/") or value if name == "path" else value
+    return value
 
 
 def number(req: func.HttpRequest, name: str, default: int, least: int, most: int) -> int:

@@ -53,6 +53,14 @@ EXPECTED_TRIGGERS = {
     "restore_orchestrator": "orchestrationTrigger",
     "restore_slice": "activityTrigger",
     "restore_watchdog": "timerTrigger",
+    "page_browse": "httpTrigger",
+    "page_history": "httpTrigger",
+    "page_preview": "httpTrigger",
+    "page_compare": "httpTrigger",
+    "page_restore": "httpTrigger",
+    "page_restore_now": "httpTrigger",
+    "page_result": "httpTrigger",
+    "page_undo": "httpTrigger",
 }
 
 

@@ -1,0 +1,187 @@
+"""The pages in a real browser: find, compare, restore in three clicks, undo; without a mouse, script, or width."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from local.lab import Lab
+
+OPTIONS = {"notebooks": 120}
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    f"--{name}"
+    for name in "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync".split()
+    + ["disable-background-networking", "disable-component-update"]
+]
+FOLDER = "/Clients/a b & <i>"
+NAME = "load '100%' \"<script>alert(1)<script>"
+PATH = f"{FOLDER}/{NAME}"
+SOURCE = "# Databricks notebook source\n# MAGIC %md\n# MAGIC Loads *orders*\n\n# COMMAND ----------\n\nprint(1)\n"
+LINES = "".join(f"x_{n} = {n}\n" for n in range(30))
+BEFORE = f"{SOURCE}{LINES}\n# COMMAND ----------\n\nprint('</pre><script>alert(2)</script>')\n"
+BROKEN = BEFORE.replace("print(1)", "print(2)")
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 860}
+pytestmark = [
+    pytest.mark.xdist_group("pages"),
+    pytest.mark.skipif(
+        not Path(CHROMIUM).exists() and "CI" not in os.environ,
+        reason="no Chromium is installed: apt-get install chromium",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def commit(lab: Lab) -> str:
+    lab.edit({"action": "mkdir", "path": FOLDER})
+    lab.edit({"action": "create", "path": PATH, "language": "PYTHON", "content": BEFORE})
+    found = str(lab.back_up()["commit"])
+    lab.edit({"action": "edit", "path": PATH, "content": BROKEN})
+    lab.back_up()
+    return found
+
+
+@pytest.fixture(autouse=True)
+def broken(lab: Lab, commit: str) -> None:
+    lab.edit({"action": "edit", "path": PATH, "content": BROKEN})
+
+
+@pytest.fixture(params=["desk", "phone, dark"])
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A window without script: nothing may need it, and a dialog would be somebody else's script."""
+    small = request.param != "desk"
+    window = browser.new_context(
+        viewport=PHONE if small else DESK,  # type: ignore[arg-type]
+        color_scheme="dark" if small else "light",
+        java_script_enabled=False,
+    )
+    shown = window.new_page()
+    yield shown
+    window.close()
+
+
+def _address(lab: Lab, route: str, **query: str) -> str:
+    given = "&".join(f"{name}={quote(value, safe='')}" for name, value in {**query, "code": lab.system.key}.items())
+    return f"{lab.system.url}/api/{route}?{given}"
+
+
+def _live(lab: Lab) -> str:
+    headers = {"x-functions-key": lab.system.key}
+    query = {"path": PATH, "at": "live"}
+    return requests.get(f"{lab.system.url}/api/content", params=query, headers=headers, timeout=30).text
+
+
+def _shoot(page: Page, name: str) -> None:
+    """Keep a picture where one is asked for."""
+    if folder := os.environ.get("BACKUP_SCREENSHOTS"):
+        size = (page.viewport_size or {}).get("width")
+        page.screenshot(path=f"{folder}/{name}-{size}.png", full_page=True)
+
+
+def test_a_notebook_is_found_and_restored_in_three_clicks_and_undone(lab: Lab, page: Page, commit: str) -> None:
+    page.goto(_address(lab, "browse"))
+    _shoot(page, "browse")
+    page.get_by_label("Find a notebook").fill("LOAD '100%")
+    page.get_by_role("button", name="Find").click()
+    _shoot(page, "found")
+    page.get_by_role("link", name=NAME).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
+    _shoot(page, "history")
+    page.get_by_role("link", name="Restore the version of").last.click()
+    expect(page.get_by_text("1 to overwrite")).to_be_visible()
+    _shoot(page, "plan")
+    page.get_by_role("button", name="Restore", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Restored, and verified")
+    _shoot(page, "result")
+    assert _live(lab) == BEFORE
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Undone, and verified")
+    assert _live(lab) == BROKEN
+
+
+def test_a_version_is_shown_by_cell_and_its_difference_side_by_side(lab: Lab, page: Page, commit: str) -> None:
+    page.goto(_address(lab, "preview", path=PATH, at=commit))
+    expect(page.get_by_label("Cell 1")).to_contain_text("Loads *orders*")
+    expect(page.get_by_label("Cell 3")).to_contain_text("alert(2)")
+    _shoot(page, "preview")
+    page.get_by_role("link", name="Compare with now").click()
+    expect(page.get_by_text("1 added")).to_be_visible()
+    _shoot(page, "compare")
+    folded = page.get_by_text("lines that are the same").first
+    folded.click()
+    expect(page.get_by_text("x_15").last).to_be_visible()
+
+
+def test_no_page_is_wider_than_a_phone(lab: Lab, browser: Browser, commit: str) -> None:
+    window = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    shown = window.new_page()
+    dialogs: list[str] = []
+    shown.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    for route, query in (
+        ("browse", {}),
+        ("browse", {"path": FOLDER}),
+        ("browse", {"q": "load"}),
+        ("browse", {"deleted": "true"}),
+        ("history", {"path": PATH}),
+        ("preview", {"path": PATH, "at": commit}),
+        ("compare", {"path": PATH, "from": commit}),
+        ("restore", {"path": PATH, "at": commit}),
+        ("history", {"path": "/Clients/none"}),
+    ):
+        shown.goto(_address(lab, route, **query))
+        assert shown.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), route
+        assert shown.evaluate("getComputedStyle(document.body).margin") == "0px", "the style sheet was refused"
+    assert dialogs == []
+    window.close()
+
+
+def test_a_restore_needs_no_mouse(lab: Lab, browser: Browser, commit: str) -> None:
+    shown = browser.new_page()
+    shown.goto(_address(lab, "history", path=PATH))
+    _tab_to(shown, "restore?", last=True)
+    shown.keyboard.press("Enter")
+    shown.wait_for_url("**/restore?**")
+    _tab_to(shown, "Restore")
+    shown.keyboard.press("Enter")
+    expect(shown.get_by_role("heading", level=1)).to_have_text("Restored, and verified")
+    assert _live(lab) == BEFORE
+    shown.close()
+
+
+def _tab_to(page: Page, what: str, *, last: bool = False) -> None:
+    """Press Tab until the focus is on what is meant: a link's address, or a button's words."""
+    describe = "(e => (e.getAttribute('href') || '') + ' ' + e.textContent.trim())(document.activeElement)"
+    seen = 0
+    wanted = page.locator(f"a[href*='{what}']").count() if last else 1
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = str(page.evaluate(describe)).strip()
+        seen += what in focused if last else focused == what
+        if seen == wanted:
+            return
+    raise AssertionError(f"Tab never reaches {what}")
+
+
+def test_what_is_not_there_is_said_in_a_page(lab: Lab, page: Page) -> None:
+    answer = page.goto(_address(lab, "history", path="/Clients/none"))
+    assert answer
+    assert answer.status == 404
+    expect(page.get_by_text("search for its name")).to_be_visible()
+    headers = answer.headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert (headers["referrer-policy"], headers["cache-control"]) == ("no-referrer", "no-store")

@@ -24,6 +24,8 @@ _STATUS_BY_CODE = {
     "unknown_restore": 404,
     "not_found": 404,
     "permission_denied": 403,
+    "workspace_error": 502,
+    "content_missing": 502,
     "unusable_plan": 409,
     "nothing_to_undo": 409,
     "run_active": 409,

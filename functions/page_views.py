@@ -123,7 +123,8 @@ def _cell(start: int, raw: list[str], lines: list[Markup]) -> Cell:
     magic = [found[2] for line in raw if (found := MAGIC.fullmatch(line))]
     if magic and magic[0].startswith("%md"):
         return Cell(start + 1, (), "\n".join([magic[0].removeprefix("%md").strip(), *magic[1:]]).strip())
-    return Cell(start + 1, tuple(lines[:MOST_SHOWN_LINES]))
+    full = [n for n, line in enumerate(raw) if line.strip()]
+    return Cell(start + full[0] + 1, tuple(lines[full[0] : full[-1] + 1][:MOST_SHOWN_LINES]))
 
 
 @dataclass(frozen=True, slots=True)

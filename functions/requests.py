@@ -16,7 +16,11 @@ _MOST_NAMED = 5
 def text(req: func.HttpRequest, name: str, most: int, *, default: str | None = None) -> str:
     """A query parameter; one that is empty is not there. Raises `ValueError`."""
     value = checked(name, req.params.get(name) or default, most)
-    return value.rstrip("/") or value if name == "path" else value
+    if name != "path":
+        return value
+    if not value.startswith("/"):
+        raise ValueError("path must be an absolute workspace path, such as /Clients/acme/load")
+    return value.rstrip("/") or value
 
 
 def checked(name: str, value: str | None, most: int) -> str:

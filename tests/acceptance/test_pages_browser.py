@@ -17,9 +17,14 @@ from local.lab import Lab
 OPTIONS = {"notebooks": 120}
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
-    f"--{name}"
-    for name in "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync".split()
-    + ["disable-background-networking", "disable-component-update"]
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
 ]
 FOLDER = "/Clients/a b & <i>"
 NAME = "load '100%' \"<script>alert(1)<script>"

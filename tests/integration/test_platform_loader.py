@@ -53,6 +53,7 @@ EXPECTED_TRIGGERS = {
     "restore_orchestrator": "orchestrationTrigger",
     "restore_slice": "activityTrigger",
     "restore_watchdog": "timerTrigger",
+    "get_openapi": "httpTrigger",
     "page_browse": "httpTrigger",
     "page_history": "httpTrigger",
     "page_preview": "httpTrigger",

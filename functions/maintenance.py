@@ -29,6 +29,7 @@ def maintenance_step(message: func.QueueMessage) -> None:
     try:
         if kind is Kind.VERIFY:
             services().verify.verify(identity)
+            _keep_history()
         else:
             services().rebuild.rebuild(identity)
     except BackupError as error:
@@ -36,6 +37,14 @@ def maintenance_step(message: func.QueueMessage) -> None:
             raise
         services().maintenance.stop(kind, identity, str(error))
         _log.error("%s %s stopped: %s", kind.value, identity, error, extra={"action": kind.value})
+
+
+def _keep_history() -> None:
+    """Keep a copy of the history's index; what stands in the way is the verification's to name."""
+    try:
+        services().history.publish()
+    except BackupError as error:
+        _log.warning("no copy of the history was kept: %s", error, extra={"action": "history.publish"})
 
 
 @blueprint.queue_trigger("message", f"{MAINTENANCE_QUEUE}-poison", connection="AzureWebJobsStorage")

@@ -23,6 +23,7 @@ from azure.functions.queue import QueueMessageOutConverter
 TRIGGERS = ("timerTrigger", "queueTrigger", "httpTrigger", "orchestrationTrigger", "activityTrigger")
 type Send = Callable[[str, str], None]
 """Puts a message, its second argument, on a queue."""
+_LOOP_LOCK = threading.Lock()
 _SETTING = re.compile(r"%([^%]+)%")
 
 
@@ -51,7 +52,10 @@ class LoadedFunction:
         outputs = {name: _Output() for name in self.output_queues}
         result = self.call(**arguments, **outputs)
         if inspect.iscoroutine(result):
-            result = asyncio.run_coroutine_threadsafe(result, _loop()).result()
+            with _LOOP_LOCK:
+                # One loop for good: the durable client keeps a session that belongs to the first one it meets.
+                loop = _loop()
+            result = asyncio.run_coroutine_threadsafe(result, loop).result()
         for name, output in outputs.items():
             for message in output.messages():
                 if send:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shared.domain.blob_ids import blob_id
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
 
@@ -89,7 +90,7 @@ class MemoryRemote:
 
     def add(self, data: bytes) -> str:
         """Keep a blob; returns its id."""
-        blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        blob = blob_id(data)
         self.blobs[blob] = data
         return blob
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import uuid
 from pathlib import Path
+
+from shared.domain.blob_ids import blob_id
 
 
 class ContentCache:
@@ -63,8 +64,3 @@ class ContentCache:
 
     def _path(self, blob: str) -> Path:
         return self._folder / blob[:2] / blob
-
-
-def blob_id(data: bytes) -> str:
-    """Git's id of a blob with these bytes."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

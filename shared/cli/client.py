@@ -29,7 +29,8 @@ class Client:
         self.url = url.rstrip("/")
         self._session = requests.Session()
         retry = Retry(total=4, backoff_factor=0.2, status_forcelist=(429, 502, 503), allowed_methods=("GET",))
-        self._session.mount("http", HTTPAdapter(max_retries=retry))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
         if key:
             self._session.headers["x-functions-key"] = key
 
@@ -66,6 +67,11 @@ def _problem(response: requests.Response) -> str:
         return str(response.json()["detail"])
     except (ValueError, KeyError):
         return f"The app answered {response.status_code}. Its log has the reason."
+
+
+def print_json(answer: object) -> None:
+    """JSON for programs: ASCII alone, so that any name of a notebook passes, and no line is folded."""
+    typer.echo(json.dumps(answer, indent=2))
 
 
 def find_client(url: str | None, key: str | None) -> Client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shared.cli.client import Client, notes, out
+from shared.cli.client import Client, notes, out, print_json
 
 app = typer.Typer()
 
@@ -42,7 +41,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     """The run under way with its progress, and the last one that ended."""
     answer = context.obj.call("GET", "status")
     if as_json:
-        out.print_json(json.dumps(answer))
+        print_json(answer)
         return
     for title in ("active", "last"):
         if answer[title]:
@@ -61,7 +60,7 @@ def runs(
     """The newest runs."""
     answer = context.obj.call("GET", "runs", params={"limit": limit})
     if as_json:
-        out.print_json(json.dumps(answer))
+        print_json(answer)
         return
     table = Table("run", "status", "notebooks", "planned", "failed", "seconds", "commit")
     for run in answer["runs"]:
@@ -88,7 +87,7 @@ def _maintain(client: Client, route: str, as_json: bool) -> None:
         while (answer := client.call("GET", f"{route}/{identity}"))["status"] in ("queued", "running"):
             time.sleep(POLL_SECONDS)
     if as_json:
-        out.print_json(json.dumps(answer))
+        print_json(answer)
     else:
         _show_maintenance(answer)
     raise typer.Exit(0 if answer["status"] == "passed" else 1)
@@ -108,7 +107,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Check every outside system and right that the settings name. Ends with 1 if a check fails."""
     checks = context.obj.call("GET", "doctor")["checks"]
     if as_json:
-        out.print_json(json.dumps(checks))
+        print_json(checks)
     else:
         table = Table("check", "", "detail", "what to do")
         for check in checks:
@@ -141,7 +140,7 @@ def follow(client: Client, run_id: str, *, show: bool, interval_seconds: float =
 
 def _show(run: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        out.print_json(json.dumps(run))
+        print_json(run)
         return
     table = Table(show_header=False, box=None)
     for name in ("run_id", "status", "phase", "notebooks", "planned", "failed", "seconds", "commit", "error"):

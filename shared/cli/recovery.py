@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import requests
 import typer
@@ -136,7 +137,7 @@ def restore(
     route, client = "restores", context.obj
     body: dict[str, Any] = {"force": force}
     if undo:
-        route = f"restores/{undo}/undo"
+        route = f"restores/{quote(undo, safe='')}/undo"
     else:
         body |= _body(paths or [], at, folder) | {"suffix": suffix, "remove_extra": remove_extra}
         body |= {"target": to} if to else {}
@@ -147,7 +148,8 @@ def restore(
     if not as_json:
         shown.plan(plan)
     _confirm(plan, yes)
-    body = body if undo else {**body, "plan": plan["id"]}
+    # The commit that the plan found: `latest` may be another by now.
+    body = body if undo else {**body, "plan": plan["id"], "at": plan["commit"]}
     done = _follow(client, client.call("POST", route, json=body), show=not as_json)
     shown.print_answer(done, as_json, lambda: shown.result(done))
     raise typer.Exit(0 if done["status"] == "succeeded" else 1)
@@ -162,7 +164,7 @@ def restores(
 ) -> None:
     """The newest restores, or one with its notebooks."""
     if restore_id:
-        one = context.obj.call("GET", f"restores/{restore_id}", params={"limit": 1000})
+        one = context.obj.call("GET", f"restores/{quote(restore_id, safe='')}", params={"limit": 1000})
         shown.print_answer(one, as_json, lambda: shown.result(one))
         return
     answer = context.obj.call("GET", "restores", params={"limit": limit})

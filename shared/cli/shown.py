@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from shared.cli.client import out
+from shared.cli.client import out, print_json
 
 MOST_ROWS = 40
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -26,7 +25,7 @@ def nothing() -> contextlib.nullcontext[None]:
 def print_answer(answer: dict[str, Any], as_json: bool, otherwise: Callable[[], object]) -> None:
     """The answer as JSON, or as it is shown to people."""
     if as_json:
-        out.print_json(json.dumps(answer))
+        print_json(answer)
     else:
         otherwise()
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import batched
 
+from shared.domain.blob_ids import blob_id
 from shared.domain.notebooks import ExportFormat, Language, ObjectType
 from shared.errors import BackupError, NotFound, RepositoryError, TooLarge
 from shared.protocols import Contents, Repository, Workspace
@@ -80,7 +81,7 @@ class ContentService:
             data=data,
             language=status.language or Language.PYTHON,
             format=fmt,
-            blob=hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest(),
+            blob=blob_id(data),
             sha256=hashlib.sha256(data).hexdigest(),
             modified_at=status.modified_at,
         )

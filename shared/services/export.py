@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shared.clock import Clock
 from shared.domain.batches import Batch, ExportItem, Failure, FolderExport, Notice, StagedBatch, StagedNotebook
+from shared.domain.blob_ids import blob_id
 from shared.domain.codec import decode_batch
 from shared.domain.folder_zip import match_members
 from shared.domain.notebooks import ExportFormat
@@ -52,7 +53,7 @@ class _Staging:
                 file=item.file if fmt is ExportFormat.SOURCE else item.jupyter_file,
                 size=len(data),
                 sha256=hashlib.sha256(data).hexdigest(),
-                blob=hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest(),
+                blob=blob_id(data),
                 format=fmt,
             )
         )

@@ -63,7 +63,7 @@ class StagedArchive:
         try:
             self._zip = zipfile.ZipFile(source)
             self.index = decode_staged(self._zip.read(INDEX))
-        except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
             raise DamagedArchive(name=source.name, detail=type(error).__name__) from error
 
     def chunks(self, member: str) -> Iterator[bytes]:
@@ -72,7 +72,7 @@ class StagedArchive:
             with self._zip.open(member) as stream:
                 while part := stream.read(CHUNK_BYTES):
                     yield part
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
             raise DamagedArchive(name=self._name, detail=type(error).__name__) from error
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import azure.functions as func
+from pydantic import ValidationError
 
 from shared.errors import BackupError
 from shared.services.status import Json
@@ -51,7 +52,8 @@ def problem_of(error: Exception, action: str) -> func.HttpResponse:
     """The answer to an error; an unexpected one is logged and answered without its text."""
     if isinstance(error, BackupError):
         return problem(_STATUS_BY_CODE.get(error.code, 503 if error.retriable else 500), error.code, str(error))
-    if isinstance(error, ValueError):
+    # A `ValidationError` that comes as far as this is of the app's own settings, and quotes them.
+    if isinstance(error, ValueError) and not isinstance(error, ValidationError):
         return problem(400, "invalid_request", f"{error}. Correct the request and send it again.")
     _log.error("request failed", exc_info=error, extra={"action": action})
     return problem(500, "internal_error", "The request failed. The function app's log has the reason.")

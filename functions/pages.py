@@ -15,7 +15,7 @@ import azure.functions as func
 from functions.answers import problem_of
 from functions.page_views import MOST_SHOWN_LINES, cells, crumbs, page, stretches
 from functions.recovery_http import MOST_MOMENT, MOST_PATH, MOST_QUERY, ensure_restorer
-from functions.requests import checked, origin_of, text, who_asks
+from functions.requests import checked, origin_of, text, told, who_asks
 from functions.version_views import commit_json, found_json, listed_json, version_json
 from shared.domain.restore_request import RestoreBody
 from shared.services.content import LIVE
@@ -178,7 +178,8 @@ def _body(fields: dict[str, str], *, dry_run: bool, plan: str | None = None) -> 
     what: dict[str, Any] = {"folder": fields["folder"]} if fields.get("folder") else {"paths": [fields.get("path", "")]}
     given: dict[str, Any] = {"at": fields.get("at"), "suffix": fields.get("suffix", ""), "dry_run": dry_run}
     given |= {"target": fields["target"]} if fields.get("target") else {}
-    return RestoreBody.model_validate({**what, **given, "plan": plan or None})
+    with told():
+        return RestoreBody.model_validate({**what, **given, "plan": plan or None})
 
 
 def _form(req: func.HttpRequest) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
@@ -45,8 +47,15 @@ def read_body[Model: BaseModel](req: func.HttpRequest, model: type[Model]) -> Mo
     body = req.get_body()
     if len(body) > MOST_BODY_BYTES:
         raise ValueError(f"the body must have at most {MOST_BODY_BYTES} bytes")
-    try:
+    with told():
         return model.model_validate_json(body if body.strip() else b"{}")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Name each member of a request that is wrong, without its value, in a `ValueError`."""
+    try:
+        yield
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_NAMED]
         named = [f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}" for e in found]

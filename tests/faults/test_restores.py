@@ -155,6 +155,21 @@ def test_a_restore_beside_leaves_what_is_there(world: World, beside: dict[str, s
     assert world.model.find(target) is None
 
 
+def test_a_workspace_that_gives_back_other_bytes_is_never_called_verified(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# now\n")
+    write = world.workspace.import_notebook
+    monkeypatch.setattr(world.workspace, "import_notebook", lambda p, data, *how: write(p, data + b"#", *how))
+    done = restore(world, paths=[path], at="latest")
+    assert (done["status"], _outcome(done)) == ("failed", ("failed", "bytes_differ"))
+    assert done["items"][0]["found_sha256"] == _sha(BEFORE.encode() + b"#")
+    monkeypatch.undo()
+    assert undo(world, done["id"])["status"] == "succeeded"
+    assert world.notebooks() == {(path, "PYTHON"): b"# now\n"}
+
+
 def test_what_is_no_notebook_is_never_overwritten(world: World) -> None:
     path = _note(world)
     world.model.apply("delete", "ada", path=path)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared.adapters.git_blobs import DirectBlobs
 from shared.adapters.git_log import LOG_ARGUMENTS, read_log
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import commit_stream
@@ -30,6 +31,7 @@ class GitRepository:
     ) -> None:
         self._ref = f"refs/heads/{branch}"
         self._mirror = GitMirror(url, mirror, authorization, git_executable)
+        self._direct = DirectBlobs(url, authorization)
 
     def fetch(self) -> str | None:
         """See `Repository.fetch`."""
@@ -137,8 +139,12 @@ class GitRepository:
             yield from read_log(output)
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """See `Repository.blobs`: fetched in one exchange into a folder of their own that goes with the call."""
+        """See `Repository.blobs`: a few by one request, many by git into a folder of their own that goes again."""
         wanted = sorted(set(ids))
+        direct = self._direct.get(wanted)
+        if direct is not None:
+            yield from direct.items()
+            return
         with self._own_objects() as (folder, environment):
             listed = folder / "wanted"
             listed.write_text("".join(f"{i}\n" for i in wanted))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import batched
 from typing import Any
@@ -28,6 +30,8 @@ from shared.protocols import BlobStore, Row, StoredRow, Tables
 
 RESTORES = "restores"
 BATCH_NOTEBOOKS = 200
+MOST_REMEMBERED = 200
+"""Blobs of at most about 100 KB, of the restores that were last worked on here."""
 _PARTITION = "restore"
 _ENDING = {ExportFormat.SOURCE: ".source", ExportFormat.JUPYTER: ".ipynb"}
 
@@ -36,6 +40,30 @@ class UnknownRestore(BackupError):
     """There is no restore {id}. `./backup restores` lists those there are."""
 
     code = "unknown_restore"
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """A restore that is worked on: what was asked for, and its row as of the last write."""
+
+    id: str
+    request: RestoreRequest
+    row: Row
+
+    @property
+    def planned(self) -> bool:
+        """Whether its plan stands."""
+        return self.row.get("batches") is not None
+
+    @property
+    def batches(self) -> int:
+        """How many batches its plan has."""
+        return int(self.row.get("batches") or 0)
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether it ends with its plan."""
+        return bool(self.row.get("dry_run"))
 
 
 class RestoreStore:
@@ -49,9 +77,11 @@ class RestoreStore:
         entropy: Callable[[], str] = lambda: secrets.token_hex(3),
     ) -> None:
         self._tables, self._blobs, self._clock, self._entropy = tables, blobs, clock, entropy
+        self._written: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def open(self, request: RestoreRequest, *, dry_run: bool) -> str:
-        """Keep a request, then the row that makes it known; returns the restore's id."""
+    def open(self, request: RestoreRequest, *, dry_run: bool) -> Restore:
+        """Keep a request, then the row that makes it known."""
         restore_id = make_run_id(self._clock.now(), self._entropy())
         self._put(f"restores/{restore_id}/request.json", asdict(request))
         row: Row = {
@@ -62,11 +92,16 @@ class RestoreStore:
             "updated_at": self._now(),
         }
         self._tables.insert(RESTORES, _PARTITION, restore_id, row)
-        return restore_id
+        return Restore(restore_id, request, row)
+
+    def load(self, restore_id: str) -> Restore:
+        """A restore as it stands. Raises `UnknownRestore`."""
+        row = self.row(restore_id)
+        return Restore(restore_id, self.request(restore_id), row)
 
     def request(self, restore_id: str) -> RestoreRequest:
         """What was asked for."""
-        body = json.loads(self._blobs.get(f"restores/{restore_id}/request.json"))
+        body = json.loads(self._get(f"restores/{restore_id}/request.json"))
         return RestoreRequest(**{**body, "kind": RestoreKind(body["kind"]), "paths": tuple(body["paths"])})
 
     def row(self, restore_id: str) -> Row:
@@ -85,34 +120,35 @@ class RestoreStore:
         condition = f"status eq '{RestoreStatus.RUNNING.value}'"
         return [row.key for row in self._tables.query(RESTORES, _PARTITION, condition)]
 
-    def update(self, restore_id: str, **values: str | int | float | bool | None) -> None:
+    def update(self, restore: Restore, **values: str | int | float | bool | None) -> None:
         """Merge values into the row."""
-        self._tables.upsert(RESTORES, _PARTITION, restore_id, {**values, "updated_at": self._now()})
+        changed: Row = {**values, "updated_at": self._now()}
+        self._tables.upsert(RESTORES, _PARTITION, restore.id, changed)
+        restore.row.update(changed)
 
-    def end(self, restore_id: str, status: RestoreStatus, **values: str | int | float | bool | None) -> None:
+    def end(self, restore: Restore, status: RestoreStatus, **values: str | int | float | bool | None) -> None:
         """Write how a restore ended."""
-        began = datetime.fromisoformat(str(self.row(restore_id)["created_at"]))
+        began = datetime.fromisoformat(str(restore.row["created_at"]))
         seconds = round((self._clock.now() - began).total_seconds(), 3)
-        self.update(restore_id, status=status.value, finished_at=self._now(), seconds=seconds, **values)
+        self.update(restore, status=status.value, finished_at=self._now(), seconds=seconds, **values)
 
-    def save_plan(self, restore_id: str, items: Sequence[RestoreItem]) -> int:
-        """Keep the plan in batches, then say in the row that it stands; returns their number."""
+    def save_plan(self, restore: Restore, items: Sequence[RestoreItem]) -> None:
+        """Keep the plan in batches, then say in the row that it stands."""
         number = 0
         for some in batched(items, BATCH_NOTEBOOKS, strict=False):
-            self._put(_plan(restore_id, number), [asdict(item) for item in some])
+            self._put(_plan(restore.id, number), [asdict(item) for item in some])
             number += 1
         actions = {f"plan_{action.value}": sum(i.action is action for i in items) for action in Action}
-        self.update(restore_id, batches=number, notebooks=len(items), **actions)
-        return number
+        self.update(restore, batches=number, notebooks=len(items), **actions)
 
     def plan(self, restore_id: str, batch: int) -> list[RestoreItem]:
         """One batch of the plan."""
-        return [_item(row) for row in json.loads(self._blobs.get(_plan(restore_id, batch)))]
+        return [_item(row) for row in json.loads(self._get(_plan(restore_id, batch)))]
 
-    def whole_plan(self, restore_id: str) -> Iterator[RestoreItem]:
+    def whole_plan(self, restore: Restore) -> Iterator[RestoreItem]:
         """The plan, batch after batch."""
-        for batch in range(int(self.row(restore_id).get("batches") or 0)):
-            yield from self.plan(restore_id, batch)
+        for batch in range(restore.batches):
+            yield from self.plan(restore.id, batch)
 
     def save_results(self, restore_id: str, batch: int, results: Sequence[RestoreResult]) -> None:
         """Keep what came of a batch, in the plan's order."""
@@ -121,7 +157,7 @@ class RestoreStore:
     def results(self, restore_id: str, batch: int) -> list[RestoreResult] | None:
         """What came of a batch; None while it is not over."""
         try:
-            return [_read_result(row) for row in json.loads(self._blobs.get(_result(restore_id, batch)))]
+            return [_read_result(row) for row in json.loads(self._get(_result(restore_id, batch)))]
         except KeyError:
             return None
 
@@ -141,7 +177,18 @@ class RestoreStore:
         return self._blobs.get(name)
 
     def _put(self, name: str, body: Any) -> None:
-        self._blobs.put(name, json.dumps(body).encode())
+        data = json.dumps(body).encode()
+        self._blobs.put(name, data)
+        with self._lock:
+            self._written[name] = data
+            while len(self._written) > MOST_REMEMBERED:
+                self._written.popitem(last=False)
+
+    def _get(self, name: str) -> bytes:
+        """A blob that is written once and never changed: what this process wrote is not read again."""
+        with self._lock:
+            known = self._written.get(name)
+        return known if known is not None else self._blobs.get(name)
 
     def _now(self) -> str:
         return self._clock.now().isoformat()

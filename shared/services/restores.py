@@ -33,13 +33,14 @@ from shared.services.content import ContentMissing, ContentService
 from shared.services.history import HistoryService
 from shared.services.lease import held
 from shared.services.restore_plan import RestorePlanner, find
-from shared.services.restore_store import RestoreStore
+from shared.services.restore_store import Restore, RestoreStore
 from shared.services.restore_write import RestoreWriter
 
 AT_ONCE = 1
 """Restores of so many notebooks are done while the caller waits."""
 MOST_PLANNED_AT_ONCE = 200
 """Folders that a plan may have to list while the caller waits."""
+SHOWN_AT_ONCE = 200
 MOST_ERROR_CHARACTERS = 1_000
 _CHANGED = "somebody edited it after the restore: undo with `force` to overwrite that"
 _log = logging.getLogger("backup.restores")
@@ -102,18 +103,18 @@ class RestoreService:
             requested_from=origin,
         )
         planned = self._planned_before(body.plan, request) if body.plan else None
-        restore_id = self._store.open(request, dry_run=body.dry_run)
+        restore = self._store.open(request, dry_run=body.dry_run)
         if planned is not None:
-            self._store.save_plan(restore_id, planned)
-        return self._begin(restore_id, request, dry_run=body.dry_run)
+            self._store.save_plan(restore, planned)
+        return self._begin(restore)
 
     def undo(self, restore_id: str, *, dry_run: bool, force: bool, who: str, origin: str) -> Json:
         """Put back what a restore replaced. Raises `UnknownRestore`, `NothingToUndo`."""
-        row, of = self._store.row(restore_id), self._store.request(restore_id)
-        if row.get("dry_run") or row["status"] == RestoreStatus.RUNNING:
+        of = self._store.load(restore_id)
+        if of.dry_run or of.row["status"] == RestoreStatus.RUNNING:
             raise NothingToUndo(id=restore_id)
         request = replace(
-            of,
+            of.request,
             kind=RestoreKind.UNDO,
             at=f"before {restore_id}",
             undo_of=restore_id,
@@ -121,14 +122,11 @@ class RestoreService:
             requested_by=who,
             requested_from=origin,
         )
-        return self._begin(self._store.open(request, dry_run=dry_run), request, dry_run=dry_run)
+        return self._begin(self._store.open(request, dry_run=dry_run))
 
-    def get(self, restore_id: str, *, limit: int = 200, offset: int = 0, outcome: str | None = None) -> Json:
+    def get(self, restore_id: str, *, limit: int = SHOWN_AT_ONCE, offset: int = 0, outcome: str | None = None) -> Json:
         """A restore with its notebooks, those of one outcome alone where asked for. Raises `UnknownRestore`."""
-        row, request = self._store.row(restore_id), self._store.request(restore_id)
-        found = ((item, result) for item, result in self._pairs(restore_id, row) if _is(result, outcome))
-        items = [_shown(item, result) for _, (item, result) in zip(range(offset + limit), found, strict=False)]
-        return {**summary(restore_id, row), **_asked(request), "items": items[offset:]}
+        return self._answer(self._store.load(restore_id), limit, offset, outcome)
 
     def recent(self, limit: int) -> list[Json]:
         """The newest first, without their notebooks."""
@@ -147,30 +145,33 @@ class RestoreService:
 
         Raises `LeaseLost` where another works on it, and what the adapters raise: the step is run again.
         """
-        row = self._store.row(restore_id)
-        if row["status"] != RestoreStatus.RUNNING:
+        if self._store.row(restore_id)["status"] != RestoreStatus.RUNNING:
             return True
         with held(self._blobs, f"leases/restore-{restore_id}") as still_held:
+            return self._step(self._store.load(restore_id), still_held)
+
+    def _begin(self, restore: Restore) -> Json:
+        if not self._needs_long(restore):
             try:
-                return self._step(restore_id, still_held)
+                self._plan(restore)
             except BackupError as error:
-                if error.retriable:
-                    raise
-                reason = redact(str(error))[:MOST_ERROR_CHARACTERS]
-                self._store.end(restore_id, RestoreStatus.FAILED, error=reason)
-                _log.error("restore %s failed: %s", restore_id, reason, extra={"action": "restore.fail"})
-                return True
+                if not error.retriable:
+                    self._fail(restore, error)
+                raise
+            if restore.dry_run or int(restore.row["notebooks"] or 0) <= AT_ONCE:
+                # Nobody else knows of it yet, and the watchdog leaves it alone until long after the caller has gone.
+                self._step(restore, lambda: None)
+        return self._answer(restore, SHOWN_AT_ONCE, 0, None)
 
-    def _begin(self, restore_id: str, request: RestoreRequest, *, dry_run: bool) -> Json:
-        if not self._needs_long(restore_id, request):
-            notebooks = self._plan(restore_id, request)
-            if dry_run or notebooks <= AT_ONCE:
-                self.step(restore_id)
-        return self.get(restore_id)
+    def _answer(self, restore: Restore, limit: int, offset: int, outcome: str | None) -> Json:
+        found = ((item, result) for item, result in self._pairs(restore) if _is(result, outcome))
+        items = [_shown(item, result) for _, (item, result) in zip(range(offset + limit), found, strict=False)]
+        return {**summary(restore.id, restore.row), **_asked(restore.request), "items": items[offset:]}
 
-    def _needs_long(self, restore_id: str, request: RestoreRequest) -> bool:
+    def _needs_long(self, restore: Restore) -> bool:
         """Whether planning may take longer than a caller waits."""
-        if self._store.row(restore_id).get("batches") is not None:
+        request = restore.request
+        if restore.planned:
             return False
         if request.undo_of:
             return int(self._store.row(request.undo_of).get("notebooks") or 0) > MOST_PLANNED_AT_ONCE
@@ -181,61 +182,69 @@ class RestoreService:
         found = self._history.below(request.folder, request.sequence)
         return len({v.version.path.rpartition("/")[0] for v in found}) > MOST_PLANNED_AT_ONCE
 
-    def _plan(self, restore_id: str, request: RestoreRequest) -> int:
-        """Make the plan, unless it stands; returns the number of its notebooks."""
-        row = self._store.row(restore_id)
-        if row.get("batches") is not None:
-            return int(row.get("notebooks") or 0)
-        try:
-            dry_run = bool(row.get("dry_run"))
-            items = self._undo_plan(request) if request.undo_of else self._planner.plan(request, shown=dry_run)
-        except BackupError as error:
-            if not error.retriable:
-                self._store.end(restore_id, RestoreStatus.FAILED, error=redact(str(error))[:MOST_ERROR_CHARACTERS])
-            raise
-        self._store.save_plan(restore_id, items)
-        return len(items)
+    def _plan(self, restore: Restore) -> None:
+        """Make the plan, unless it stands."""
+        if restore.planned:
+            return
+        request = restore.request
+        items = self._undo_plan(request) if request.undo_of else self._planner.plan(request, shown=restore.dry_run)
+        self._store.save_plan(restore, items)
+
+    def _fail(self, restore: Restore, error: BackupError) -> None:
+        reason = redact(str(error))[:MOST_ERROR_CHARACTERS]
+        self._store.end(restore, RestoreStatus.FAILED, error=reason)
+        _log.error("restore %s failed: %s", restore.id, reason, extra={"action": "restore.fail"})
 
     def _planned_before(self, plan: str, request: RestoreRequest) -> list[RestoreItem]:
-        row, before = self._store.row(plan), self._store.request(plan)
+        before = self._store.load(plan)
         same = ("kind", "commit", "paths", "folder", "target", "suffix", "remove_extra")
-        if row["status"] != RestoreStatus.PLANNED or any(getattr(before, n) != getattr(request, n) for n in same):
+        unlike = any(getattr(before.request, n) != getattr(request, n) for n in same)
+        if before.row["status"] != RestoreStatus.PLANNED or unlike:
             raise UnusablePlan(id=plan)
-        return list(self._store.whole_plan(plan))
+        return list(self._store.whole_plan(before))
 
-    def _step(self, restore_id: str, still_held: Callable[[], None]) -> bool:
-        request = self._store.request(restore_id)
+    def _step(self, restore: Restore, still_held: Callable[[], None]) -> bool:
         deadline = self._clock.monotonic() + self._budget
-        self._plan(restore_id, request)
-        row = self._store.row(restore_id)
-        if row.get("dry_run"):
-            self._store.end(restore_id, RestoreStatus.PLANNED)
+        try:
+            self._plan(restore)
+            if restore.dry_run:
+                self._store.end(restore, RestoreStatus.PLANNED)
+                return True
+            return self._carry_out(restore, deadline, still_held)
+        except BackupError as error:
+            if error.retriable:
+                raise
+            self._fail(restore, error)
             return True
+
+    def _carry_out(self, restore: Restore, deadline: float, still_held: Callable[[], None]) -> bool:
         done: Counter[Outcome] = Counter()
-        for batch in range(int(row["batches"] or 0)):
-            results = self._store.results(restore_id, batch)
+        for batch in range(restore.batches):
+            results = self._store.results(restore.id, batch)
             if results is None:
                 if self._clock.monotonic() > deadline:
                     return False
                 still_held()
-                results = self._perform(restore_id, batch, request)
-                self._store.save_results(restore_id, batch, results)
+                results = self._perform(restore, batch)
+                self._store.save_results(restore.id, batch, results)
             done.update(result.outcome for result in results)
-            self._store.update(restore_id, done=done.total())
-        self._finish(restore_id, done)
+            if batch + 1 < restore.batches:
+                self._store.update(restore, done=done.total())
+        self._finish(restore, done)
         return True
 
-    def _finish(self, restore_id: str, done: Counter[Outcome]) -> None:
+    def _finish(self, restore: Restore, done: Counter[Outcome]) -> None:
         good = sum(count for outcome, count in done.items() if outcome.good)
         status = RestoreStatus.SUCCEEDED if good == done.total() else RestoreStatus.PARTIAL
         if done and not good:
             status = RestoreStatus.FAILED
-        self._store.end(restore_id, status, **{outcome.value: done[outcome] for outcome in Outcome})
+        counts = {outcome.value: done[outcome] for outcome in Outcome}
+        self._store.end(restore, status, done=done.total(), **counts)
         if status is not RestoreStatus.SUCCEEDED:
-            _log.error("restore %s is %s", restore_id, status.value, extra={"action": "restore.end"})
+            _log.error("restore %s is %s", restore.id, status.value, extra={"action": "restore.end"})
 
-    def _perform(self, restore_id: str, batch: int, request: RestoreRequest) -> list[RestoreResult]:
-        items = self._store.plan(restore_id, batch)
+    def _perform(self, restore: Restore, batch: int) -> list[RestoreResult]:
+        items = self._store.plan(restore.id, batch)
         active = (Action.CREATE, Action.OVERWRITE)
         wanted = [i.source for i in items if i.action in active and not i.source.startswith("restores/")]
         found = {wanted[0]: self._content.blob(wanted[0])} if len(wanted) == 1 else dict(self._content.blobs(wanted))
@@ -249,15 +258,14 @@ class RestoreService:
 
         def perform(numbered: tuple[int, RestoreItem]) -> RestoreResult:
             number, item = numbered
-            return self._writer.perform(restore_id, f"{batch:05}-{number:03}", item, read, force=request.force)
+            return self._writer.perform(restore.id, f"{batch:05}-{number:03}", item, read, force=restore.request.force)
 
         return list(self._pool.map(perform, enumerate(items)))
 
     def _undo_plan(self, request: RestoreRequest) -> list[RestoreItem]:
-        of = str(request.undo_of)
         done = [
             (item, result)
-            for item, result in self._pairs(of, self._store.row(of))
+            for item, result in self._pairs(self._store.load(str(request.undo_of)))
             if result and (result.written or result.kept or result.outcome is Outcome.REMOVED)
         ]
         return list(self._pool.map(lambda pair: self._undo_one(*pair, force=request.force), done))
@@ -277,9 +285,10 @@ class RestoreService:
         action = Action.REMOVE if live else Action.UNCHANGED
         return replace(base, action=action, live=Live.of(live) if live else None)
 
-    def _pairs(self, restore_id: str, row: Row) -> Iterator[tuple[RestoreItem, RestoreResult | None]]:
-        for batch in range(int(row.get("batches") or 0)):
-            yield from zip_longest(self._store.plan(restore_id, batch), self._store.results(restore_id, batch) or ())
+    def _pairs(self, restore: Restore) -> Iterator[tuple[RestoreItem, RestoreResult | None]]:
+        for batch in range(restore.batches):
+            planned, done = self._store.plan(restore.id, batch), self._store.results(restore.id, batch)
+            yield from zip_longest(planned, done or ())
 
 
 def _kept_item(item: RestoreItem, result: RestoreResult) -> RestoreItem | None:

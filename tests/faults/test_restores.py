@@ -316,7 +316,8 @@ def test_a_restore_that_runs_twice_does_the_same(world: World) -> None:
     assert world.app.restores.step(done["id"])
     for name in [n for n in world.blobs.stored if f"{done['id']}/result-" in n]:
         world.blobs.delete(name)
-    world.app.restores._store.update(done["id"], status="running", done=0)
+    store = world.app.restores._store
+    store.update(store.load(done["id"]), status="running", done=0)
     again = finish(world, done["id"])
     assert again["status"] == "succeeded"
     assert world.notebooks() == days[0].notebooks

@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import operations, recovery
-from shared.cli.client import Client, find_client, notes
+from shared.cli import operations, recovery, restoring
+from shared.cli.client import Client, find_client
 from shared.cli.operations import follow
+from shared.cli.terminal import notes
 
 __all__ = ["Client", "app", "follow", "notes"]
 
 app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
-for part in (operations.app, recovery.app):
+for part in (operations.app, recovery.app, restoring.app):
     app.registered_commands += part.registered_commands
 
 

@@ -6,11 +6,11 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
-from shared.cli.client import Client, notes, out, print_json
+from shared.cli.client import Client
+from shared.cli.terminal import cell, notes, out, print_facts, print_json, print_table, table
 
 app = typer.Typer()
 
@@ -62,11 +62,11 @@ def runs(
     if as_json:
         print_json(answer)
         return
-    table = Table("run", "status", "notebooks", "planned", "failed", "seconds", "commit")
+    names = ("run_id", "status", "notebooks", "planned", "failed", "seconds")
+    shown = table("run", *names[1:], "commit")
     for run in answer["runs"]:
-        numbers = (str(run[name]) for name in ("notebooks", "planned", "failed", "seconds"))
-        table.add_row(run["run_id"], run["status"], *numbers, (run["commit"] or "")[:12])
-    out.print(table)
+        shown.add_row(*(cell(run[name]) for name in names), cell((run["commit"] or "")[:12]))
+    print_table(shown)
 
 
 @app.command()
@@ -94,11 +94,8 @@ def _maintain(client: Client, route: str, as_json: bool) -> None:
 
 
 def _show_maintenance(answer: dict[str, Any]) -> None:
-    table = Table(show_header=False, box=None)
-    for name, value in answer.items():
-        if isinstance(value, str | int) and value not in (0, "") and not isinstance(value, bool):
-            table.add_row(name.replace("_", " "), escape(str(value)))
-    out.print(table)
+    plain_values = {n: v for n, v in answer.items() if isinstance(v, str | int) and not isinstance(v, bool)}
+    print_facts({n: v or None for n, v in plain_values.items()})
     _show_findings(answer)
 
 
@@ -109,12 +106,11 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         print_json(checks)
     else:
-        table = Table("check", "", "detail", "what to do")
+        shown = table("check", "", "detail", "what to do")
         for check in checks:
-            table.add_row(
-                check["name"], "[green]ok[/]" if check["ok"] else "[red]no[/]", check["detail"], check["remedy"]
-            )
-        out.print(table)
+            answer = cell("ok", "green") if check["ok"] else cell("no", "red")
+            shown.add_row(cell(check["name"]), answer, cell(check["detail"]), cell(check["remedy"]))
+        print_table(shown)
     raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
 
 
@@ -142,20 +138,16 @@ def _show(run: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(run)
         return
-    table = Table(show_header=False, box=None)
-    for name in ("run_id", "status", "phase", "notebooks", "planned", "failed", "seconds", "commit", "error"):
-        if run.get(name) not in (None, ""):
-            table.add_row(name.replace("_", " "), str(run[name]))
-    for kind, count in run.get("counts", {}).items():
-        if count and kind != "listed":
-            table.add_row(kind, str(count))
-    out.print(table)
+    names = ("run_id", "status", "phase", "notebooks", "planned", "failed", "seconds", "commit", "error")
+    counts = {kind: count for kind, count in run.get("counts", {}).items() if count and kind != "listed"}
+    print_facts({name: run.get(name) for name in names} | counts)
     _show_findings(run)
 
 
 def _show_findings(answer: dict[str, Any]) -> None:
     for name, colour in (("failures", "yellow"), ("notices", "cyan")):
         for found in answer.get(name, [])[:MOST_SHOWN]:
-            out.print(f"  [{colour}]{found['code']}[/] {escape(found['path'])}: {escape(found['reason'])}")
+            told = cell(f" {found['path']}: {found['reason']}")
+            out.print(Text.assemble("  ", cell(found["code"], colour), told), soft_wrap=not out.file.isatty())
         if len(answer.get(name, [])) > MOST_SHOWN:
             out.print(f"  and {len(answer[name]) - MOST_SHOWN} {name} more, in full with --json")

@@ -1,28 +1,30 @@
-"""What the commands of recovery print: names of notebooks are hostile, and cannot reach the terminal as they are."""
+"""What the commands of recovery print."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from shared.cli.client import out, print_json
+from shared.cli.terminal import cell, out, plain, print_bytes, print_json, print_table, say, table
 
 MOST_ROWS = 40
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+STATUS_COLOURS = {"succeeded": "green", "partial": "yellow", "failed": "red"}
+ACTION_COLOURS = {"refuse": "yellow", "remove": "red", "overwrite": "cyan", "create": "green"}
+"""Actions in the order in which a plan shows them: what a person has to see stands first."""
+GOING = ("running", "planned")
+OUTCOMES = ("verified", "unchanged", "removed", "refused", "failed")
 GOOD = ("verified", "unchanged", "removed")
+COMMIT_CHARACTERS = 12
+HEADER_LINES = 2
+
+type Json = dict[str, Any]
 
 
-def nothing() -> contextlib.nullcontext[None]:
-    """No status line."""
-    return contextlib.nullcontext()
-
-
-def print_answer(answer: dict[str, Any], as_json: bool, otherwise: Callable[[], object]) -> None:
+def print_answer(answer: Json, as_json: bool, otherwise: Callable[[], object]) -> None:
     """The answer as JSON, or as it is shown to people."""
     if as_json:
         print_json(answer)
@@ -30,107 +32,166 @@ def print_answer(answer: dict[str, Any], as_json: bool, otherwise: Callable[[], 
         otherwise()
 
 
-def plain(text: str, *, newlines: bool = False) -> str:
-    """A text whose control characters are spelled out: a name may hold escape sequences."""
-    kept = "\n\t" if newlines else ""
-    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
-
-
-def _cell(value: object) -> str:
-    return escape(plain(str(value))) if value is not None else ""
-
-
 def _time(value: str | None) -> str:
     return value[:19].replace("T", " ") if value else ""
 
 
-def _table(*columns: str) -> Table:
-    return Table(*columns, box=None, header_style="bold")
+def _version(commit: str | None) -> str:
+    return (commit or "")[:COMMIT_CHARACTERS]
 
 
-def notebooks(found: list[dict[str, Any]]) -> None:
+def many(number: int, word: str) -> str:
+    """A number of things."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def notebooks(found: list[Json]) -> None:
     """Notebooks that were found."""
-    table = _table("path", "language", "size", "modified (UTC)", "")
+    if not found:
+        out.print("Nothing was found.")
+        return
+    rows = table("path", "language", "size", "modified (UTC)", "", box=False)
     for n in found:
-        gone = "[yellow]gone[/]" if n.get("deleted") else ""
-        table.add_row(_cell(n["path"]), n["language"], _cell(n["size"]), _time(n["modified_at"]), gone)
-    out.print(table if found else "Nothing was found.")
+        gone = cell("gone", "yellow") if n.get("deleted") else cell("")
+        rows.add_row(cell(n["path"]), cell(n["language"]), cell(n["size"]), _time(n["modified_at"]), gone)
+    print_table(rows)
 
 
-def tree(answer: dict[str, Any]) -> None:
+def tree(answer: Json) -> None:
     """A folder."""
-    out.print(f"{_cell(answer['path'])} as of {_time(answer['at']['committed_at'])} ({answer['at']['commit'][:12]})")
-    for folder in answer["folders"]:
-        out.print(f"  [blue]{_cell(folder['name'])}/[/]")
-    for found in answer["notebooks"]:
-        out.print(f"  {_cell(found['name'])}  [dim]{found['language']}[/]")
+    moment = f" as of {_time(answer['at']['committed_at'])} ({_version(answer['at']['commit'])})"
+    lines = [cell(answer["path"], "bold") + cell(moment)]
+    lines += [cell(f"  {folder['name']}/", "blue") for folder in answer["folders"]]
+    lines += [cell(f"  {n['name']}  ") + cell(n["language"], "dim") for n in answer["notebooks"]]
+    for line in lines:
+        out.print(line, soft_wrap=True)
 
 
-def versions(answer: dict[str, Any]) -> None:
+def versions(answer: Json) -> None:
     """A notebook's history."""
-    table = _table("version", "backed up (UTC)", "modified (UTC)", "by", "kind", "size", "other path")
+    rows = table("version", "backed up (UTC)", "modified (UTC)", "by", "kind", "size", "other path", box=False)
     for v in answer["versions"]:
         times = (_time(v["committed_at"]), _time(v["modified_at"]))
-        other = "" if v["other_path"] is None else _cell(v["other_path"])
-        table.add_row(v["commit"][:12], *times, _cell(v["author"]), v["kind"], _cell(v["size"]), other)
-    out.print(f"[bold]{_cell(answer['path'])}[/]")
-    out.print(table)
+        other = cell(_other_path(v, answer["path"]))
+        rows.add_row(_version(v["commit"]), *times, cell(v["author"]), cell(v["kind"]), cell(v["size"]), other)
+    out.print(cell(answer["path"], "bold"), soft_wrap=True)
+    print_table(rows)
     if answer["next"]:
-        out.print("[dim]There are more: raise --limit.[/]")
+        say("There are more: raise --limit, or take the next page with --before " + answer["next"], "dim")
 
 
-def difference(answer: dict[str, Any]) -> None:
-    """A unified diff in colours."""
-    for line in answer["unified"].split("\n"):
-        out.print(Text(plain(line), style=COLOURS.get(line[:1], "")), soft_wrap=True)
-    out.print(f"[dim]{answer['added']} lines added, {answer['removed']} removed[/]")
+def _other_path(version: Json, path: str) -> str:
+    """Where a version came from or went, and the path that it had, where that is another than was asked for."""
+    told = {"renamed": "from ", "moved_away": "to "}.get(version["kind"], "")
+    other = f"{told}{version['other_path']}" if version["other_path"] is not None else ""
+    own = f"at {version['path']}" if version["path"] != path else ""
+    return ", ".join(filter(None, (own, other)))
 
 
-def plan(answer: dict[str, Any]) -> None:
+def difference(answer: Json, *, colours: bool) -> None:
+    """A unified diff: in colours, or byte for byte. The totals go to standard error."""
+    if colours:
+        for number, line in enumerate(answer["unified"].split("\n")[:-1]):
+            style = "bold" if number < HEADER_LINES else COLOURS.get(line[:1], "")
+            out.print(Text(plain(line, keep="\t"), style), soft_wrap=True)
+    else:
+        print_bytes(answer["unified"].encode("utf-8", "backslashreplace"))
+    if answer["equal"]:
+        say("No difference.", "dim")
+    elif not answer["unified"]:
+        say("The bytes differ, though not the text: take both with `./backup show --output`.", "yellow")
+    else:
+        say(f"{many(answer['added'], 'line')} added, {answer['removed']} removed", "dim")
+
+
+def plan(answer: Json, console: Console = out) -> None:
     """What a restore would do."""
-    named = [f"{count} to {name}" for name, count in answer["counts"].items() if count and name in _ACTIONS]
-    out.print(f"[bold]Plan[/] as of {_cell(answer['at'])}: {', '.join(named) or 'nothing to do'}")
-    table = _table("", "notebook", "to", "version", "reason")
-    wanted = [i for i in answer["items"] if i["action"] != "unchanged"]
+    told = [f"{answer['counts'][name]} to {name}" for name in ACTION_COLOURS if answer["counts"][name]]
+    told += [f"{answer['counts']['unchanged']} unchanged"] if answer["counts"]["unchanged"] else []
+    head = cell(f"Plan {answer['id']}", "bold") + cell(f" as of {answer['at']}: {', '.join(told) or 'nothing to do'}")
+    console.print(head, soft_wrap=True)
+    order = list(ACTION_COLOURS)
+    wanted = sorted((i for i in answer["items"] if i["action"] in order), key=lambda i: order.index(i["action"]))
+    rows = table("action", "notebook", "target", "version", "modified (UTC)", "reason", box=False)
     for item in wanted[:MOST_ROWS]:
-        to = "" if item["target"] == item["path"] else _cell(item["target"])
-        table.add_row(item["action"], _cell(item["path"]), to, (item["commit"] or "")[:12], _cell(item["detail"]))
-    out.print(table)
-    if len(wanted) > MOST_ROWS:
-        out.print(f"and {len(wanted) - MOST_ROWS} more, in full with --json")
+        target = "" if item["target"] == item["path"] else item["target"]
+        version = (_version(item["commit"]), _time(item["modified_at"]))
+        action = cell(item["action"], ACTION_COLOURS[item["action"]])
+        rows.add_row(action, cell(item["path"]), cell(target), *version, cell(_reason(item)))
+    if wanted:
+        print_table(rows, console)
+    more = sum(answer["counts"][name] for name in order) - min(len(wanted), MOST_ROWS)
+    if more > 0:
+        say(f"and {more} more, in full with `./backup restores {answer['id']} --json`")
+    _error(answer)
 
 
-def result(answer: dict[str, Any]) -> None:
-    """What came of a restore, and how to undo it."""
-    colour = {"succeeded": "green", "partial": "yellow", "failed": "red"}.get(answer["status"], "")
-    told = ", ".join(f"{count} {name}" for name, count in answer["counts"].items() if count and name in _OUTCOMES)
-    out.print(Text(f"{answer['kind']} {answer['id']} {answer['status']}: {told}", style=colour))
-    for item in [i for i in answer["items"] if i["outcome"] and i["outcome"] not in GOOD][:MOST_ROWS]:
-        out.print(f"  [yellow]{item['outcome']}[/] {_cell(item['target'])}: {_cell(item['detail'] or item['reason'])}")
-    if len(answer["items"]) == 1 and answer["items"][0]["found_sha256"]:
-        out.print(f"  SHA-256 {answer['items'][0]['found_sha256']}")
-    if answer["error"]:
-        out.print(f"  {_cell(answer['error'])}")
-    if answer["status"] != "planned":
-        out.print(f"Undo: ./backup restore --undo {answer['id']}")
+def planned(answer: Json) -> int:
+    """The number of a restore's notebooks."""
+    return sum(answer["counts"][name] for name in (*ACTION_COLOURS, "unchanged"))
 
 
-def restores(found: list[dict[str, Any]]) -> None:
+def _reason(item: Json) -> str:
+    return ": ".join(filter(None, (item["reason"], item["detail"])))
+
+
+def result(answer: Json, bad: list[Json]) -> None:
+    """What came of a restore: those in `bad` with reason and what to do, and how to undo it."""
+    told = ", ".join(f"{answer['counts'][name]} {name}" for name in OUTCOMES if answer["counts"][name])
+    head = f"{answer['kind']} {answer['id']} {answer['status']}: {told or 'nothing was done'}"
+    out.print(cell(head, STATUS_COLOURS.get(answer["status"], "")), soft_wrap=True)
+    for item in bad:
+        line = cell(f"  {item['outcome']} ", "yellow") + cell(f"{item['target']}: {_reason(item)}")
+        out.print(line, soft_wrap=True)
+    if planned(answer) == 1 and answer["items"] and answer["items"][0]["found_sha256"]:
+        out.print(cell(f"  SHA-256 {answer['items'][0]['found_sha256']}"), soft_wrap=True)
+    _error(answer)
+    if not answer["dry_run"] and answer["status"] in GOING:
+        out.print(cell(f"It goes on by itself. {undo_later(answer)}"), soft_wrap=True)
+    elif any(answer["counts"][n] for n in ("verified", "removed", "failed")):
+        out.print(cell(f"Undo: {_undo(answer)}"), soft_wrap=True)
+
+
+def _undo(answer: Json) -> str:
+    return f"./backup restore --undo {answer['id']}"
+
+
+def undo_later(answer: Json) -> str:
+    """How a restore that is still under way is undone."""
+    return f"Undo, when it is over: {_undo(answer)}"
+
+
+def progress(answer: Json) -> str:
+    """How many notebooks of a restore are done. The API tells a share, to a tenth of a percent."""
+    total = answer["notebooks"]
+    return f"{round(answer['percent'] * total / 100)} of {many(total, 'notebook')}" if total else ""
+
+
+def items(found: list[Json], total: int) -> None:
+    """The first notebooks of a restore of `total`, with what came of each."""
+    rows = table("outcome", "action", "notebook", "target", "version", box=False)
+    for item in found[:MOST_ROWS]:
+        target = "" if item["target"] == item["path"] else item["target"]
+        outcome = cell(item["outcome"] or "waits", "" if item["outcome"] in GOOD else "yellow")
+        rows.add_row(outcome, cell(item["action"]), cell(item["path"]), cell(target), _version(item["commit"]))
+    print_table(rows)
+    if total > MOST_ROWS:
+        say(f"and {total - MOST_ROWS} more, in full with --json")
+
+
+def restores(found: list[Json]) -> None:
     """Restores, the newest first."""
-    table = _table("restore", "kind", "status", "as of", "notebooks", "by", "seconds")
+    if not found:
+        out.print("Nothing was restored yet.")
+        return
+    rows = table("restore", "kind", "status", "as of", "notebooks", "by", "started (UTC)", "seconds", box=False)
     for r in found:
         kind = f"{r['kind']} (dry run)" if r["dry_run"] else r["kind"]
-        table.add_row(
-            r["id"],
-            kind,
-            r["status"],
-            _cell(r["at"]),
-            str(r["notebooks"]),
-            _cell(r["requested_by"]),
-            _cell(r["seconds"]),
-        )
-    out.print(table)
+        told = (cell(value) for value in (r["id"], kind, r["status"], r["at"], r["notebooks"], r["requested_by"]))
+        rows.add_row(*told, _time(r["created_at"]), cell(r["seconds"]))
+    print_table(rows)
 
 
-_OUTCOMES = ("verified", "unchanged", "removed", "refused", "failed")
-_ACTIONS = ("create", "overwrite", "unchanged", "remove", "refuse")
+def _error(answer: Json) -> None:
+    if answer["error"]:
+        say(answer["error"], "red")

@@ -20,11 +20,11 @@ from typing import Any
 import requests
 import typer
 
-from local.lab import Lab
+from local.lab import MOST_SOURCE_BYTES, Lab
 from local.system import LocalSystem, SystemOptions
 
-FAULTS = {"429": 17, "503": 29, "close": 37, "cut_body": 43, "error_200": 53, "500": 97}
-MORE_NAMES = ("line\nbreak", "tab\there", "lone\ud800surrogate", "a\\b", 'a"b', "a?b*c", "right\u202eleft", "..", "%41")
+FAULTS = {"429": 151, "503": 17, "close": 29, "cut_body": 37, "error_200": 43, "500": 61}
+MORE_NAMES = ("line\nbreak", "tab\there", "lone\ud800surrogate", "a\\b", 'a"b', "a?b*c", "right\u202eleft", "%41")
 GOOD = ("verified", "unchanged")
 type Truth = dict[str, tuple[str, str]]
 
@@ -56,10 +56,14 @@ class Trial:
         item = answer.json()["items"][0] if answer.status_code == 200 else {}
         outcome = item.get("outcome")
         if outcome in GOOD:
-            good = after == wanted and item["expected_sha256"] == item["found_sha256"] == wanted[1]
+            # Over the export limit it is kept as Jupyter, which has a hash of its own.
+            known = wanted[1] if item["size"] <= MOST_SOURCE_BYTES else item["expected_sha256"]
+            good = after == wanted and item["expected_sha256"] == item["found_sha256"] == known
+            if not good:
+                print(json.dumps({"wanted": wanted, "before": before, "after": after, **item}))
             self._count(outcome if good else f"WRONG: {outcome}, other bytes or language in place")
             return
-        reason = f"{outcome}: {item.get('reason')}" if outcome else str(answer.json().get("code", answer.status_code))
+        reason = f"{outcome}: {item.get('reason')}" if outcome else f"{answer.status_code} {answer.json()['type']}"
         self._count(f"{reason}, untouched" if after == before else f"WRONG: {reason}, and changed")
 
     def _ask(self, body: dict[str, Any]) -> requests.Response:

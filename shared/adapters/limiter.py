@@ -24,7 +24,7 @@ SHORTEST_MEASURE_SECONDS = 0.8
 LONGEST_MEASURE_SECONDS = 20.0
 QUIET_SECONDS = 25.0
 """So long without a refusal at a settled rate means that the ceiling rose, or was taken for too low."""
-LOWEST_RATE = 0.5
+LOWEST_RATE = 2.0
 LONGEST_NAP_SECONDS = 0.02
 
 
@@ -37,13 +37,16 @@ class AdaptiveRate:
         self._searching, self._creep = True, UNSURE_CREEP_PER_SECOND
         self._echo_until = float("-inf")
         self._anchor: float | None = None
+        self._idle = self._idle_at_anchor = 0.0
         self._accepted: deque[float] = deque()
 
     def grow(self, now: float) -> float:
         """Let time pass; returns the rate."""
         # Time without calls proves nothing about the ceiling.
-        elapsed = min(now - self._grown_at, max(1 / self.value, LONGEST_NAP_SECONDS))
+        gap = now - self._grown_at
+        elapsed = min(gap, max(1 / self.value, LONGEST_NAP_SECONDS))
         self._grown_at = now
+        self._idle += gap - elapsed
         if elapsed > 0:
             self.value = min(self.value * self._growth(elapsed, now), self._ceiling)
         return self.value
@@ -79,12 +82,13 @@ class AdaptiveRate:
         self.value = max(self.value, LOWEST_RATE)
 
     def _measured(self, since: float, now: float, error: int) -> float:
-        """Calls a second accepted; `error` is added to their count."""
-        return (sum(at > since for at in self._accepted) + error) / (now - since)
+        """Calls accepted in a second in which calls were made; `error` is added to their count."""
+        busy = now - since - (self._idle - self._idle_at_anchor)
+        return (sum(at > since for at in self._accepted) + error) / max(busy, LONGEST_NAP_SECONDS)
 
     def _cut(self, share: float, now: float) -> None:
         self.value *= share
-        self._anchor = now
+        self._anchor, self._idle_at_anchor = now, self._idle
 
 
 class AdaptiveLimiter:

@@ -62,14 +62,28 @@ def test_time_without_calls_does_not_raise_the_rate() -> None:
 def test_a_rate_that_settled_too_low_rises_again() -> None:
     rate = AdaptiveRate(START_PER_SECOND, 2000.0, 0.0)
     rate.refused(1.0)
-    for tick in range(1, 20):
-        rate.accepted(1.0 + tick / 10)
+    for tick in range(1, 100):
+        rate.grow(1.0 + tick / 50)
+        if tick % 10 == 0:
+            rate.accepted(1.0 + tick / 50)
     rate.refused(3.0)
     settled, now = rate.grow(3.0), 3.0
     while now < 60.0:
         now += 1 / rate.grow(now)
     assert settled < 10.0
     assert rate.grow(now) > 5 * settled
+
+
+def test_few_calls_between_two_refusals_do_not_pass_for_a_ceiling() -> None:
+    """A person who asks once a second is refused now and then, because others use the workspace too."""
+    rate = AdaptiveRate(START_PER_SECOND, 2000.0, 0.0)
+    for second in range(1, 40):
+        rate.grow(float(second))
+        if second % 10 == 0:
+            rate.refused(float(second))
+        else:
+            rate.accepted(float(second))
+    assert rate.grow(40.0) > START_PER_SECOND / 4
 
 
 def test_the_rate_follows_a_ceiling_that_falls() -> None:

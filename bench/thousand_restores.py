@@ -63,7 +63,7 @@ class Trial:
                 print(json.dumps({"wanted": wanted, "before": before, "after": after, **item}))
             self._count(outcome if good else f"WRONG: {outcome}, other bytes or language in place")
             return
-        reason = f"{outcome}: {item.get('reason')}" if outcome else f"{answer.status_code} {answer.json()['type']}"
+        reason = f"{outcome}: {item.get('reason')}" if outcome else f"{answer.status_code} {answer.json()['detail']}"
         self._count(f"{reason}, untouched" if after == before else f"WRONG: {reason}, and changed")
 
     def _ask(self, body: dict[str, Any]) -> requests.Response:

@@ -29,6 +29,7 @@ _STATUS_BY_CODE = {
     "content_missing": 502,
     "unusable_plan": 409,
     "nothing_to_undo": 409,
+    "restore_expired": 410,
     "run_active": 409,
     "state_conflict": 409,
     "too_large": 413,

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     commit_max_megabytes: Annotated[int, Field(**_alias("BACKUP_COMMIT_MAX_MEGABYTES"), ge=1)] = 256
     staging_retention_days: Annotated[int, Field(**_alias("BACKUP_STAGING_RETENTION_DAYS"), ge=0)] = 7
     manifest_retention_days: Annotated[int, Field(**_alias("BACKUP_MANIFEST_RETENTION_DAYS"), ge=1)] = 35
+    restore_retention_days: Annotated[int, Field(**_alias("BACKUP_RESTORE_RETENTION_DAYS"), ge=1)] = 90
     verify_schedule: Annotated[str, Field(**_alias("BACKUP_VERIFY_SCHEDULE"))] = "0 30 6 * * *"
     verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
     verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200

@@ -177,6 +177,7 @@ class _Stores:
     manifests: ManifestStore
     versions: VersionLog
     maintenance: MaintenanceStore
+    restores: RestoreStore
 
     @classmethod
     def over(cls, a: Adapters) -> _Stores:
@@ -188,6 +189,7 @@ class _Stores:
             manifests=ManifestStore(a.blobs, a.tables, a.clock),
             versions=VersionLog(a.blobs),
             maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock),
+            restores=RestoreStore(a.tables, a.blobs, a.clock),
         )
 
 
@@ -216,15 +218,16 @@ def _restores(
     history: HistoryService,
     content: ContentService,
 ) -> RestoreService:
-    store = RestoreStore(a.tables, a.blobs, a.clock)
     return RestoreService(
         history=history,
         content=content,
         planner=RestorePlanner(
             history=history, content=content, manifests=s.manifests, workspace=a.workspace, pool=pool
         ),
-        writer=RestoreWriter(a.workspace, store, ThreadPoolExecutor(PROVING_THREADS, thread_name_prefix="proving")),
-        store=store,
+        writer=RestoreWriter(
+            a.workspace, s.restores, ThreadPoolExecutor(PROVING_THREADS, thread_name_prefix="proving")
+        ),
+        store=s.restores,
         workspace=a.workspace,
         blobs=a.blobs,
         clock=a.clock,
@@ -267,9 +270,11 @@ def _drive(settings: Settings, a: Adapters, s: _Stores) -> DriveService:
             a.blobs,
             s.batches,
             s.manifests,
+            s.restores,
             a.clock,
             staging_days=settings.staging_retention_days,
             manifest_days=settings.manifest_retention_days,
+            restore_days=settings.restore_retention_days,
         ),
         clock=a.clock,
         chunk_notebooks=settings.commit_max_files,

@@ -1,4 +1,4 @@
-"""Where the process can die: a named point around every durable effect of a run, a verification and a rebuild."""
+"""Where the process can die: a named point around every durable effect of a run and of a restore."""
 
 from __future__ import annotations
 
@@ -57,6 +57,20 @@ CRASH_POINTS = {
     "run finished, lease kept": _after(r"tables\.upsert\(runs,.*'phase': 'done'"),
     "lease released, nothing cleaned": _after(r"tables\.replace\(checkpoints, lease, run, \{'run_id': ''"),
 }
+
+RESTORE_POINTS = {
+    "request kept, row missing": _before(r"tables\.insert\(restores,"),
+    "row written, plan missing": _after(r"tables\.insert\(restores,"),
+    "plan written, row not": _after(r"blobs\.put\(restores/.*/plan-"),
+    "kept, not written": _after(r"blobs\.create\(restores/.*/kept-", 2),
+    "about to write": _before(r"workspace\.import_notebook\(", 3),
+    "written, not proved": _after(r"workspace\.import_notebook\(", 2),
+    "half removed": _after(r"workspace\.delete_notebook\("),
+    "all written, results missing": _before(r"blobs\.put\(restores/.*/result-"),
+    "results written, row not": _after(r"blobs\.put\(restores/.*/result-"),
+    "about to end": _before(r"tables\.upsert\(restores,.*'finished_at'"),
+}
+"""In a restore, which is carried out by itself."""
 
 
 class Crash(BaseException):

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import batched
 from typing import Any
 
@@ -24,7 +24,7 @@ from shared.domain.restores import (
     RestoreResult,
     RestoreStatus,
 )
-from shared.domain.runs import make_run_id
+from shared.domain.runs import make_run_id, run_day
 from shared.errors import BackupError
 from shared.protocols import BlobStore, Row, StoredRow, Tables
 
@@ -59,6 +59,11 @@ class Restore:
     def batches(self) -> int:
         """How many batches its plan has."""
         return int(self.row.get("batches") or 0)
+
+    @property
+    def expired(self) -> bool:
+        """Whether its notebooks are no longer kept."""
+        return bool(self.row.get("expired"))
 
     @property
     def dry_run(self) -> bool:
@@ -175,6 +180,21 @@ class RestoreStore:
     def kept(self, name: str) -> bytes:
         """What was kept. Raises `KeyError`, `DamagedBlob`."""
         return self._blobs.get(name)
+
+    def forget_older(self, days: int) -> None:
+        """Drop the plans, results and kept notebooks of restores older than `days`; who asked for what stays."""
+        today = self._clock.now().date()
+        for found in self._tables.query(RESTORES, _PARTITION):
+            age = (today - date.fromisoformat(run_day(found.key))).days
+            if age <= days or found.row["status"] == RestoreStatus.RUNNING or found.row.get("forgotten"):
+                continue
+            restore = self.load(found.key)
+            # An answer names nothing that is half gone.
+            self.update(restore, expired=True)
+            for name in list(self._blobs.names(f"restores/{found.key}/")):
+                if not name.endswith("/request.json"):
+                    self._blobs.delete(name)
+            self.update(restore, forgotten=True)
 
     def _put(self, name: str, body: Any) -> None:
         data = json.dumps(body).encode()

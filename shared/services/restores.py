@@ -60,6 +60,12 @@ class NothingToUndo(BackupError):
     code = "nothing_to_undo"
 
 
+class RestoreExpired(BackupError):
+    """The restore {id} is too old to undo: what it replaced is no longer kept. Restore the version from before it."""
+
+    code = "restore_expired"
+
+
 class RestoreService:
     """Starts restores and carries them out. All state is in the store, so that any process can go on."""
 
@@ -109,10 +115,12 @@ class RestoreService:
         return self._begin(restore)
 
     def undo(self, restore_id: str, *, dry_run: bool, force: bool, who: str, origin: str) -> Json:
-        """Put back what a restore replaced. Raises `UnknownRestore`, `NothingToUndo`."""
+        """Put back what a restore replaced. Raises `UnknownRestore`, `NothingToUndo`, `RestoreExpired`."""
         of = self._store.load(restore_id)
         if of.dry_run or of.row["status"] == RestoreStatus.RUNNING:
             raise NothingToUndo(id=restore_id)
+        if of.expired:
+            raise RestoreExpired(id=restore_id)
         request = replace(
             of.request,
             kind=RestoreKind.UNDO,
@@ -197,6 +205,8 @@ class RestoreService:
 
     def _planned_before(self, plan: str, request: RestoreRequest) -> list[RestoreItem]:
         before = self._store.load(plan)
+        if before.expired:
+            raise UnusablePlan(id=plan)
         same = ("kind", "commit", "paths", "folder", "target", "suffix", "remove_extra")
         unlike = any(getattr(before.request, n) != getattr(request, n) for n in same)
         if before.row["status"] != RestoreStatus.PLANNED or unlike:
@@ -286,7 +296,7 @@ class RestoreService:
         return replace(base, action=action, live=Live.of(live) if live else None)
 
     def _pairs(self, restore: Restore) -> Iterator[tuple[RestoreItem, RestoreResult | None]]:
-        for batch in range(restore.batches):
+        for batch in range(0 if restore.expired else restore.batches):
             planned, done = self._store.plan(restore.id, batch), self._store.results(restore.id, batch)
             yield from zip_longest(planned, done or ())
 
@@ -327,6 +337,7 @@ def summary(restore_id: str, row: Row) -> Json:
         "kind": row["kind"],
         "status": row["status"],
         "dry_run": bool(row.get("dry_run")),
+        "expired": bool(row.get("expired")),
         "created_at": row["created_at"],
         "finished_at": row.get("finished_at"),
         "seconds": row.get("seconds"),

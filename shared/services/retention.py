@@ -1,4 +1,4 @@
-"""What is kept how long: staged archives, plans and batch rows for days, manifests longer, run rows for good."""
+"""What is kept how long: staged archives, plans and batch rows for days, manifests and restores longer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from shared.domain.runs import run_day
 from shared.protocols import BlobStore
 from shared.services.batch_rows import BatchStore
 from shared.services.manifests import ManifestStore
+from shared.services.restore_store import RestoreStore
 from shared.services.stored_plan import plan_blob
 
 _OF_RUNS = ("staging/", "batches/", "failures/", "notices/", "plans/")
@@ -22,13 +23,16 @@ class RetentionService:
         blobs: BlobStore,
         batches: BatchStore,
         manifests: ManifestStore,
+        restores: RestoreStore,
         clock: Clock,
         *,
         staging_days: int,
         manifest_days: int,
+        restore_days: int,
     ) -> None:
         self._blobs, self._batches, self._manifests, self._clock = blobs, batches, manifests, clock
         self._staging_days, self._manifest_days = staging_days, manifest_days
+        self._restores, self._restore_days = restores, restore_days
 
     def clean(self, run_id: str) -> None:
         """Remove what other runs than `run_id` left and that is past its time."""
@@ -43,6 +47,7 @@ class RetentionService:
         for name in list(self._blobs.names("manifests/")):
             if name != current and self._age_days(name.split("/")[1]) > self._manifest_days:
                 self._blobs.delete(name)
+        self._restores.forget_older(self._restore_days)
 
     def _age_days(self, run_id: str) -> int:
         return (self._clock.now().date() - date.fromisoformat(run_day(run_id))).days

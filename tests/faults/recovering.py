@@ -65,3 +65,9 @@ def at_once(world: World, **body: Any) -> dict[str, Any]:
     """What the caller is answered, finished or not."""
     answer: dict[str, Any] = world.app.restores.start(RestoreBody.model_validate(body), "ada", "")
     return answer
+
+
+def outcome_of(found: dict[str, Any]) -> tuple[str, str | None]:
+    """What came of the only notebook of a restore, and why."""
+    (item,) = found["items"]
+    return item["outcome"], item["reason"]

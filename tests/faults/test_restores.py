@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from local.faults.crash_points import CrashPoint, CrashTap, play_dead
-from local.faults.port_faults import Declared, Fault, FaultTap
 from local.memory.world import ROOT, World
 from shared.services.history import NotInBackup, UnknownMoment
-from shared.services.restores import NothingToUndo, UnusablePlan
-from tests.faults.living import live
-from tests.faults.recovering import at_once, finish, lived, restore, undo
+from shared.services.restores import NothingToUndo, RestoreExpired, UnusablePlan
+from tests.faults.recovering import at_once, lived, outcome_of, restore, undo
 
 OVERSIZE = b"# Databricks notebook source\n" + b"x" * 10_485_760
 BEFORE = "# Databricks notebook source\nbefore\n"
@@ -35,11 +30,6 @@ def _note(world: World, name: str = "job", content: str = BEFORE, language: str 
     return path
 
 
-def _outcome(found: dict[str, Any]) -> tuple[str, str | None]:
-    (item,) = found["items"]
-    return item["outcome"], item["reason"]
-
-
 def _sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -48,7 +38,7 @@ def test_one_notebook_is_restored_at_once_and_the_answer_proves_it(world: World)
     path = _note(world)
     world.model.apply("edit", "ada", path=path, content="# broken\n")
     found = at_once(world, paths=[path], at="latest")
-    assert (found["status"], _outcome(found)) == ("succeeded", ("verified", None))
+    assert (found["status"], outcome_of(found)) == ("succeeded", ("verified", None))
     item = found["items"][0]
     assert item["expected_sha256"] == item["found_sha256"] == _sha(BEFORE.encode())
     assert world.notebooks() == {(path, "PYTHON"): BEFORE.encode()}
@@ -86,7 +76,7 @@ def test_what_was_edited_between_plan_and_restore_is_not_overwritten_unless_aske
     world.model.apply("edit", "grace", path=path, content="# precious\n")
     precious = world.notebooks()
     refused = restore(world, paths=[path], at="latest", plan=plan["id"])
-    assert (refused["status"], _outcome(refused)) == ("failed", ("refused", "edited_since_plan"))
+    assert (refused["status"], outcome_of(refused)) == ("failed", ("refused", "edited_since_plan"))
     assert world.notebooks() == precious
     forced = restore(world, paths=[path], at="latest", plan=plan["id"], force=True)
     assert forced["status"] == "succeeded"
@@ -101,7 +91,7 @@ def test_an_undo_leaves_what_was_edited_after_the_restore(world: World) -> None:
     world.clock.sleep(5)
     world.model.apply("edit", "grace", path=path, content="# precious\n")
     precious = world.notebooks()
-    assert _outcome(undo(world, done["id"])) == ("refused", "changed_since_restore")
+    assert outcome_of(undo(world, done["id"])) == ("refused", "changed_since_restore")
     assert world.notebooks() == precious
     assert undo(world, done["id"], force=True)["status"] == "succeeded"
     assert world.notebooks() == {(path, "PYTHON"): b"# broken\n"}
@@ -112,7 +102,7 @@ def test_a_deleted_notebook_comes_back_with_its_folder_and_goes_again_by_undo(wo
     path = _note(world, "deep/er/job", language="SQL")
     world.model.apply("delete", "ada", path=f"{ROOT}/deep", recursive=True)
     done = restore(world, paths=[path], at="latest")
-    assert _outcome(done) == ("verified", None)
+    assert outcome_of(done) == ("verified", None)
     assert world.notebooks() == {(path, "SQL"): BEFORE.encode()}
     assert undo(world, done["id"])["status"] == "succeeded"
     assert world.notebooks() == {}
@@ -121,7 +111,7 @@ def test_a_deleted_notebook_comes_back_with_its_folder_and_goes_again_by_undo(wo
 def test_a_renamed_notebook_is_restored_under_its_old_name_and_the_new_one_stays(world: World) -> None:
     path = _note(world)
     world.model.apply("move", "ada", path=path, to=f"{ROOT}/other")
-    assert _outcome(restore(world, paths=[path], at="latest")) == ("verified", None)
+    assert outcome_of(restore(world, paths=[path], at="latest")) == ("verified", None)
     assert {p for p, _ in world.notebooks()} == {path, f"{ROOT}/other"}
 
 
@@ -129,7 +119,7 @@ def test_a_language_that_was_changed_comes_back_with_the_bytes(world: World) -> 
     path = _note(world, language="SCALA")
     world.model.apply("set_language", "ada", path=path, language="SQL")
     done = restore(world, paths=[path], at="latest")
-    assert _outcome(done) == ("verified", None)
+    assert outcome_of(done) == ("verified", None)
     assert world.notebooks() == {(path, "SCALA"): BEFORE.encode()}
     assert undo(world, done["id"])["status"] == "succeeded"
     assert {language for _, language in world.notebooks()} == {"SQL"}
@@ -148,7 +138,7 @@ def test_a_restore_beside_leaves_what_is_there(world: World, beside: dict[str, s
     path = _note(world, "etl/job")
     world.model.apply("edit", "ada", path=path, content="# now\n")
     done = restore(world, paths=[path], at="latest", **beside)
-    assert (done["items"][0]["target"], _outcome(done)) == (target, ("verified", None))
+    assert (done["items"][0]["target"], outcome_of(done)) == (target, ("verified", None))
     assert world.model.get(path).source() == b"# now\n"
     assert world.model.get(target).source() == BEFORE.encode()
     assert undo(world, done["id"])["status"] == "succeeded"
@@ -163,7 +153,7 @@ def test_a_workspace_that_gives_back_other_bytes_is_never_called_verified(
     write = world.workspace.import_notebook
     monkeypatch.setattr(world.workspace, "import_notebook", lambda p, data, *how: write(p, data + b"#", *how))
     done = restore(world, paths=[path], at="latest")
-    assert (done["status"], _outcome(done)) == ("failed", ("failed", "bytes_differ"))
+    assert (done["status"], outcome_of(done)) == ("failed", ("failed", "bytes_differ"))
     assert done["items"][0]["found_sha256"] == _sha(BEFORE.encode() + b"#")
     monkeypatch.undo()
     assert undo(world, done["id"])["status"] == "succeeded"
@@ -174,7 +164,7 @@ def test_what_is_no_notebook_is_never_overwritten(world: World) -> None:
     path = _note(world)
     world.model.apply("delete", "ada", path=path)
     world.model.apply("mkdir", "ada", path=f"{path}/inside")
-    assert _outcome(restore(world, paths=[path], at="latest")) == ("refused", "occupied")
+    assert outcome_of(restore(world, paths=[path], at="latest")) == ("refused", "occupied")
     assert world.model.find(f"{path}/inside") is not None
 
 
@@ -183,9 +173,9 @@ def test_an_oversize_notebook_that_is_unchanged_is_said_so_and_one_that_is_not_i
     world.model.apply("create", "ada", path=path, language="PYTHON", content=OVERSIZE.decode())
     world.back_up()
     world.clock.sleep(60)
-    assert _outcome(restore(world, paths=[path], at="latest")) == ("unchanged", None)
+    assert outcome_of(restore(world, paths=[path], at="latest")) == ("unchanged", None)
     world.model.apply("edit", "ada", path=path, content="# small\n")
-    assert _outcome(restore(world, paths=[path], at="latest")) == ("refused", "too_large")
+    assert outcome_of(restore(world, paths=[path], at="latest")) == ("refused", "too_large")
     assert world.model.get(path).source() == b"# small\n"
 
 
@@ -194,9 +184,9 @@ def test_an_oversize_notebook_that_is_overwritten_is_kept_as_jupyter(world: Worl
     # Over the limit as source, and under it as Jupyter once its cells are read: what undo can bring back.
     world.model.apply("edit", "ada", path=path, content=OVERSIZE.decode())
     done = restore(world, paths=[path], at="latest")
-    assert _outcome(done) == ("verified", None)
+    assert outcome_of(done) == ("verified", None)
     assert any(name.endswith(".ipynb") for name in world.blobs.stored if "/kept-" in name)
-    assert _outcome(undo(world, done["id"])) == ("refused", "too_large")
+    assert outcome_of(undo(world, done["id"])) == ("refused", "too_large")
     assert world.notebooks() == {(path, "PYTHON"): BEFORE.encode()}
 
 
@@ -207,7 +197,7 @@ def test_a_notebook_kept_as_jupyter_comes_back_from_jupyter(world: World, monkey
     path = _note(world, content=text)
     world.model.apply("edit", "ada", path=path, content="# Databricks notebook source\nnow")
     done = restore(world, paths=[path], at="latest")
-    assert _outcome(done) == ("verified", None)
+    assert outcome_of(done) == ("verified", None)
     assert world.notebooks() == {(path, "PYTHON"): text.encode()}
 
 
@@ -243,6 +233,24 @@ def test_a_plan_serves_only_what_it_was_made_for(world: World) -> None:
         undo(world, plan)
 
 
+def test_what_a_restore_replaced_is_kept_for_its_time_and_who_asked_for_good(world: World) -> None:
+    first, *_ = lived(world, 2)
+    done = restore(world, folder=ROOT, at=first.commit)
+    kept = [n for n in world.blobs.names(f"restores/{done['id']}/") if "/kept-" in n]
+    assert kept
+    world.clock.sleep(90 * 86_400)
+    world.back_up()
+    assert world.app.restores.get(done["id"])["items"] == done["items"]
+    world.clock.sleep(86_400)
+    world.back_up()
+    found = world.app.restores.get(done["id"])
+    assert (found["items"], found["expired"], found["requested_by"]) == ([], True, "ada")
+    assert found["counts"] == done["counts"]
+    assert list(world.blobs.names(f"restores/{done['id']}/")) == [f"restores/{done['id']}/request.json"]
+    with pytest.raises(RestoreExpired):
+        undo(world, done["id"])
+
+
 def test_nonsense_is_refused_before_anything_is_kept(world: World) -> None:
     _note(world)
     with pytest.raises(UnknownMoment):
@@ -262,130 +270,3 @@ def test_nonsense_is_refused_before_anything_is_kept(world: World) -> None:
         with pytest.raises(ValueError, match=r"."):
             at_once(world, **body)
     assert all(r["status"] != "running" for r in world.app.restores.recent(50))
-
-
-POINTS = {
-    "request kept, row missing": CrashPoint("before", r"tables\.insert\(restores,"),
-    "row written, plan missing": CrashPoint("after", r"tables\.insert\(restores,"),
-    "plan written, row not": CrashPoint("after", r"blobs\.put\(restores/.*/plan-"),
-    "kept, not written": CrashPoint("after", r"blobs\.create\(restores/.*/kept-", 2),
-    "about to write": CrashPoint("before", r"workspace\.import_notebook\(", 3),
-    "written, not proved": CrashPoint("after", r"workspace\.import_notebook\(", 2),
-    "half removed": CrashPoint("after", r"workspace\.delete_notebook\("),
-    "all written, results missing": CrashPoint("before", r"blobs\.put\(restores/.*/result-"),
-    "results written, row not": CrashPoint("after", r"blobs\.put\(restores/.*/result-"),
-    "about to end": CrashPoint("before", r"tables\.upsert\(restores,.*'finished_at'"),
-}
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_a_restore_that_dies_is_finished_by_the_next_process(world: World, name: str) -> None:
-    days = lived(world, 3)
-    now = world.notebooks()
-    tap = CrashTap(POINTS[name], play_dead)
-    world.process(tap)
-    restore_id = _started_anyhow(world, days[0].commit)
-    done = finish(world, restore_id)
-    assert world.seen["restart"] == 1, "the process never died"
-    assert done["status"] == "succeeded", [i for i in done["items"] if i["reason"]]
-    assert world.notebooks() == days[0].notebooks
-    assert undo(world, restore_id)["status"] == "succeeded"
-    assert world.notebooks() == now
-
-
-def _started_anyhow(world: World, commit: str) -> str:
-    """The restore's id, though the process that took the request may have died with it."""
-    body = {"folder": ROOT, "at": commit, "remove_extra": True}
-    while True:
-        try:
-            return str(at_once(world, **body)["id"])
-        except BaseException as error:
-            if type(error).__name__ != "Crash":
-                raise
-            world.restart()
-            left = world.app.restores.recent(5)
-            world.clock.sleep(3_600)
-            if left:
-                assert left[0]["id"] in world.app.restores.abandoned()
-                return str(left[0]["id"])
-
-
-def test_a_restore_that_runs_twice_does_the_same(world: World) -> None:
-    days = lived(world, 3)
-    done = restore(world, folder=ROOT, at=days[0].commit, remove_extra=True)
-    assert world.app.restores.step(done["id"])
-    for name in [n for n in world.blobs.stored if f"{done['id']}/result-" in n]:
-        world.blobs.delete(name)
-    store = world.app.restores._store
-    store.update(store.load(done["id"]), status="running", done=0)
-    again = finish(world, done["id"])
-    assert again["status"] == "succeeded"
-    assert world.notebooks() == days[0].notebooks
-
-
-FAULTS = [
-    Declared("workspace", method, fault, nth)
-    for method in ("status", "export", "import_notebook", "make_folder", "delete_notebook", "list")
-    for fault in (Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.TIMEOUT)
-    for nth in (1, 3)
-] + [Declared("reader", "blobs", fault) for fault in (Fault.ERROR_BEFORE, Fault.TIMEOUT, Fault.CUT_BODY)]
-LATE = {("make_folder", 3), ("delete_notebook", 3)}
-
-
-@pytest.mark.parametrize("declared", [f for f in FAULTS if (f.method, f.nth) not in LATE], ids=lambda d: f"{d} {d.nth}")
-def test_a_fault_leaves_each_notebook_restored_or_as_it_was(world: World, declared: Declared) -> None:
-    days = lived(world, 3)
-    world.model.apply("delete", "ada", path=f"{ROOT}/etl", recursive=True)
-    now = world.notebooks()
-    tap = FaultTap(declared)
-    world.process(tap)
-    done = restore(world, folder=ROOT, at=days[0].commit, remove_extra=True)
-    assert tap.fired == 1, "the declared fault never fired"
-    _check_each(world, done, now, dict(days[0].notebooks))
-    world.process()
-    assert restore(world, folder=ROOT, at=days[0].commit, remove_extra=True)["status"] == "succeeded"
-    assert world.notebooks() == days[0].notebooks
-
-
-def _check_each(world: World, done: dict[str, Any], before: Any, wanted: Any) -> None:
-    """Every notebook is what the answer says of it: as it is wanted, or untouched, or written and named."""
-    present = {path: (language, data) for (path, language), data in world.notebooks().items()}
-    was = {path: (language, data) for (path, language), data in before.items()}
-    meant = {path: (language, data) for (path, language), data in wanted.items()}
-    for item in done["items"]:
-        path = item["target"]
-        if item["outcome"] in ("verified", "unchanged"):
-            assert present[path] == meant[path]
-        elif item["outcome"] == "removed":
-            assert path not in present
-        else:
-            assert item["reason"]
-            assert item["detail"]
-            assert present.get(path) in (was.get(path), meant.get(path))
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_restores_at_random_over_the_history(tmp_path: Path, seed: int) -> None:
-    world = World(tmp_path, seed=seed)
-    days = lived(world, 5, 14)
-    draw = random.Random(seed)
-    outcomes: list[str] = []
-    for _ in range(25):
-        day = draw.choice(days)
-        if not day.notebooks:
-            continue
-        path, language = draw.choice(sorted(day.notebooks))
-        before = world.notebooks()
-        done = restore(world, paths=[path], at=day.commit)
-        outcome, reason = _outcome(done)
-        outcomes.append(outcome)
-        if outcome in ("verified", "unchanged"):
-            assert world.notebooks()[(path, language)] == day.notebooks[(path, language)]
-            others = {k: v for k, v in before.items() if k[0] != path}
-            assert {k: v for k, v in world.notebooks().items() if k[0] != path} == others
-        else:
-            assert (outcome, reason) == ("refused", "occupied")
-            assert world.notebooks() == before
-        live(world, 3)
-        world.clock.sleep(30)
-    assert outcomes.count("verified") > 5

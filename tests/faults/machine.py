@@ -9,18 +9,21 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from local.faults.crash_points import CRASH_POINTS, CrashTap, play_dead
+from local.faults.crash_points import CRASH_POINTS, RESTORE_POINTS, Crash, CrashTap, play_dead
 from local.faults.port_faults import Declared, Fault, FaultTap
 from local.memory.world import ROOT, Remote, World
+from shared.errors import BackupError
 from shared.services.batch_rows import EXPORT_QUEUE
 from shared.services.maintenance import Kind
 from tests.faults.living import FOLDERS, LANGUAGES, NAMES, act, check_equal
+from tests.faults.recovering import at_once, finish
 
 folders = st.sampled_from(FOLDERS)
 names = st.sampled_from(NAMES)
 languages = st.sampled_from(LANGUAGES)
 texts = st.text(max_size=12)
 MOST_ROUNDS = 6
+POINTS = CRASH_POINTS | RESTORE_POINTS
 FAULTS = [
     Declared("workspace", "export", Fault.ERROR_BEFORE, times=8),
     Declared("workspace", "list", Fault.ERROR_BEFORE),
@@ -43,6 +46,7 @@ class BackupMachine(RuleBasedStateMachine):
         self.world = World(self.folder / "scratch", remote=self.make_remote())
         self.model: dict[str, tuple[str, bytes | None]] = {}
         self.theirs: dict[str, bytes] = {}
+        self.past: list[tuple[str, dict[str, tuple[str, bytes]]]] = []
         self.moved = False
 
     def make_remote(self) -> Remote | None:
@@ -92,9 +96,43 @@ class BackupMachine(RuleBasedStateMachine):
         # The workspace converts the source in its own way.
         self.model[path] = (language, None)
 
-    @rule(point=st.sampled_from(sorted(CRASH_POINTS)))
+    @precondition(lambda self: self.past)
+    @rule(data=st.data(), everything=st.booleans())
+    def restore(self, data: st.DataObject, everything: bool) -> None:
+        """A notebook, or all of them, as of a backup: each comes to be what it was, or stays what it is."""
+        commit, wanted = data.draw(st.sampled_from(self.past))
+        chosen = sorted(wanted) if everything else [data.draw(st.sampled_from(sorted(wanted)))]
+        before = self._present()
+        done = self._restored({"folder": ROOT} if everything else {"paths": chosen}, commit)
+        present = self._present()
+        for path in chosen:
+            assert present.get(path) in (wanted[path], before.get(path))
+            if done.get(path) in ("verified", "unchanged"):
+                assert present[path] == wanted[path]
+            if path in present:
+                self.model[path] = present[path]
+        assert {p: v for p, v in present.items() if p not in chosen} == {
+            p: v for p, v in before.items() if p not in chosen
+        }
+
+    def _restored(self, what: dict[str, object], commit: str) -> dict[str, str]:
+        """The outcome by path; nothing where a fault kept the restore from being begun."""
+        try:
+            restore_id = str(at_once(self.world, at=commit, **what)["id"])
+        except (Crash, BackupError):
+            self.world.process()
+            running = [r["id"] for r in self.world.app.restores.recent(1) if r["status"] == "running"]
+            if not running:
+                return {}
+            restore_id = running[0]
+        return {item["path"]: item["outcome"] for item in finish(self.world, restore_id)["items"]}
+
+    def _present(self) -> dict[str, tuple[str, bytes]]:
+        return {path: (language, data) for (path, language), data in self.world.notebooks().items()}
+
+    @rule(point=st.sampled_from(sorted(POINTS)))
     def crash_soon(self, point: str) -> None:
-        self.world.process(CrashTap(CRASH_POINTS[point], play_dead))
+        self.world.process(CrashTap(POINTS[point], play_dead))
 
     @rule(fault=st.sampled_from(FAULTS))
     def fail_soon(self, fault: Declared) -> None:
@@ -144,6 +182,7 @@ class BackupMachine(RuleBasedStateMachine):
     def administrator_deletes_the_branch(self) -> None:
         self.world.remote.move(None)
         self.theirs.clear()
+        self.past.clear()
         self.moved = True
 
     @rule()
@@ -169,6 +208,8 @@ class BackupMachine(RuleBasedStateMachine):
         }
         assert self.theirs.items() <= self.world.remote.contents().items()
         assert self.world.remote.unchanged() == []
+        if self.model:
+            self.past.append((self.world.app.history.moment("latest").commit, self._present()))
 
     @invariant()
     def the_checkpoint_names_what_the_remote_holds(self) -> None:

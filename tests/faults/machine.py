@@ -56,10 +56,18 @@ class BackupMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @initialize()
-    def make_folders(self) -> None:
+    @initialize(lived=st.booleans())
+    def begin(self, lived: bool) -> None:
+        """Folders; and a past to restore from, or the first run still to come."""
         for folder in FOLDERS[1:]:
             self.world.model.apply("mkdir", "ada", path=ROOT + folder)
+        if lived:
+            for name in NAMES[:3]:
+                self.create("", name, LANGUAGES[0], "as it was")
+            self.back_up_and_compare()
+            for path in sorted(self.model)[:2]:
+                assert act(self.world, "edit", path=path, content="edited since")
+                self.model[path] = (self.model[path][0], b"edited since")
 
     @rule(folder=folders, name=names, language=languages, text=texts)
     def create(self, folder: str, name: str, language: str, text: str) -> None:

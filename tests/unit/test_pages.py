@@ -1,0 +1,265 @@
+"""The pages over a world in memory: what they show, what they refuse, and that nothing hostile gets through."""
+
+from __future__ import annotations
+
+import unicodedata
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+
+from shared import wiring
+from tests.names import HOSTILE_NAMES
+from tests.pages_site import LOAD, Seen, Site, back_up, write
+
+CODE = "k&y=\"'<>"
+NAMES = [
+    # A ZIP of a folder cannot name a lone surrogate; a NUL, and a restore to `..`, are refused.
+    *(n for n in HOSTILE_NAMES if not set(n) & {"/", "\ud800", "\0"} and n not in (".", "..")),
+    "<script>alert(1)<",
+    '"><img src=x onerror=alert(1)>',
+    "' onfocus='alert(1)",
+    "javascript:alert(1)",
+    "{{ 7 * 7 }}",
+    unicodedata.normalize("NFD", "é"),
+]
+HOSTILE_CODE = (
+    "# Databricks notebook source\n# MAGIC %md\n# MAGIC <script>alert(1)</script>\n\n# COMMAND ----------\n\n"
+    'x = \'</pre></code><script>alert(2)</script>\'\r\ny = """\n\n# COMMAND ----------\n\n# MAGIC %sql\n'
+    "# MAGIC SELECT '<b onclick=alert(3)>' AS a\n\n# COMMAND ----------\n\nlone\rreturn \0 \x07 \ufeff \u2028 end"
+)
+MOST_CRAWLED = 600
+
+
+def test_a_notebook_is_found_looked_at_restored_in_three_clicks_and_undone(site: Site, past: str) -> None:
+    found = site.get("browse", q="LOAD É")
+    (history,) = [query for route, query in found.addresses if route == "history"]
+    assert history == {"path": LOAD}
+    versions = site.get("history", **history)
+    plan = [query for route, query in versions.addresses if route == "restore"][-1]
+    assert plan == {"path": LOAD, "at": past}
+    shown = site.get("restore", **plan)
+    assert ("1 to overwrite" in shown.words, "to create" in shown.words) == (True, False)
+    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(2)\n", "a plan changes nothing"
+    (form,) = [form for form in shown.forms if form["method"] == "post"]
+    result = site.post("restore", **form["fields"])
+    assert "Restored, and verified" in result.words
+    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(1)\n"
+    (undo,) = [form for form in result.forms if form["action"] == "undo"]
+    assert "Undone, and verified" in site.post("undo", **undo["fields"]).words
+    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(2)\n"
+    assert site.client.started == [], "one notebook is restored at once"
+
+
+def test_a_restore_beside_keeps_what_is_there(site: Site, past: str) -> None:
+    plan = site.get("restore", path=LOAD, at=past)
+    (beside,) = [form for form in plan.forms if "suffix" in form["fields"]]
+    again = site.get("restore", **{**beside["fields"], "suffix": " (old)", "target": "/Clients/kept"})
+    assert "1 to create" in again.words
+    form = next(form for form in again.forms if form["method"] == "post")
+    assert "/Clients/kept/a b/100%/load é?&# (old)" in site.post("restore", **form["fields"]).words
+    assert site.world.notebooks()["/Clients/kept/a b/100%/load é?&# (old)", "PYTHON"] == b"print(1)\n"
+    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(2)\n"
+
+
+def test_a_folder_is_restored_in_the_background_and_its_page_looks_again(site: Site, past: str) -> None:
+    write(site.world, "/Clients/a b/other", "1\n")
+    commit = back_up(site.world)
+    for path in (LOAD, "/Clients/a b/other"):
+        write(site.world, path, "broken\n")
+    plan = site.get("restore", folder="/Clients/a b", at=commit)
+    form = next(form for form in plan.forms if form["method"] == "post")
+    running = site.post("restore", **form["fields"], code="c")
+    (started,) = site.client.started
+    assert "0.0 % of 2 notebooks" in running.words
+    assert f'content="2;url=restore-result?id={started}&amp;code=c"' in running.text or "refresh" in running.text
+    while not wiring.services().restores.step(started):
+        pass
+    done = site.get("restore-result", id=started)
+    assert ("Restored, and verified" in done.words, "http-equiv" in done.text) == (True, False)
+    assert "2 verified" in done.words
+    assert site.get("restore-result", id=started, outcome="failed").words.count("verified") == 2
+    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(2)\n"
+
+
+def test_a_plan_that_takes_long_is_shown_with_its_button_once_it_stands(site: Site, past: str) -> None:
+    for n in range(201):
+        write(site.world, f"/Clients/many/{n}/x", f"{n}\n")
+    commit = back_up(site.world)
+    write(site.world, "/Clients/many/7/x", "broken\n")
+    making = site.get("restore", folder="/Clients/many", at=commit)
+    (plan,) = site.client.started
+    assert ("being made" in making.words, f"restore?plan={plan}" in making.text) == (True, True)
+    assert [form for form in making.forms if form["method"] == "post"] == []
+    while not wiring.services().restores.step(plan):
+        pass
+    assert site.ask("GET", "restore-result", id=plan).headers["Location"] == f"restore?plan={plan}"
+    stands = site.get("restore", plan=plan)
+    assert ("1 to overwrite" in stands.words, "200 unchanged" in stands.words) == (True, True)
+    assert [query for _, query in stands.addresses if "offset" in query] == [{"plan": plan, "offset": "200"}]
+    last = site.get("restore", plan=plan, offset="200")
+    assert last.words.count("/Clients/many/") == 1
+    assert [form["fields"] for form in stands.forms if form["method"] == "post"] == [{"plan": plan}]
+
+
+def test_what_was_edited_since_is_refused_and_shown_with_the_way_on(site: Site, past: str) -> None:
+    form = next(f for f in site.get("restore", path=LOAD, at=past).forms if f["method"] == "post")
+    write(site.world, LOAD, "print(3)\n")
+    refused = site.post("restore", **form["fields"])
+    assert ("Not restored" in refused.words, "edited_since_plan" in refused.words) == (True, True)
+    assert ("restore", {"path": LOAD, "at": past}) in refused.addresses
+    done = site.post("restore", **site.get("restore", path=LOAD, at=past).forms[1]["fields"])
+    write(site.world, LOAD, "print(4)\n")
+    kept = site.post("undo", **done.forms[1]["fields"])
+    assert ("Not undone" in kept.words, site.world.notebooks()[LOAD, "PYTHON"]) == (True, b"print(4)\n")
+    force = next(form["fields"] for form in kept.forms if "force" in form["fields"])
+    assert "Undone, and verified" in site.post("undo", **force).words
+    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(3)\n"
+
+
+def test_a_restore_is_not_made_twice_by_loading_its_page_again(site: Site, past: str) -> None:
+    form = next(f for f in site.get("restore", path=LOAD, at=past).forms if f["method"] == "post")
+    answer = site.ask("POST", "restore", urlencode(form["fields"]).encode())
+    assert (answer.status_code, answer.get_body()) == (303, b"")
+    before = len(wiring.services().restores.recent(50))
+    _, _, query = answer.headers["Location"].partition("?")
+    site.get("restore-result", **dict(parse_qsl(query)))
+    assert len(wiring.services().restores.recent(50)) == before
+
+
+def test_every_page_leads_on_and_no_name_or_content_gets_out_of_its_place(site: Site) -> None:
+    for n, name in enumerate(NAMES):
+        write(site.world, f"/Clients/{name}/{name}", f"{HOSTILE_CODE}{n}", ("PYTHON", "SQL", "SCALA", "R")[n % 4])
+    commit = back_up(site.world)
+    for name in NAMES[::7]:
+        write(site.world, f"/Clients/{name}/{name}", HOSTILE_CODE.replace("x =", "z ="))
+    site.world.model.apply("delete", "ada", path=f"/Clients/{NAMES[3]}/{NAMES[3]}")
+    back_up(site.world)
+    waiting: list[tuple[str, dict[str, str]]] = [("browse", {"code": CODE}), ("browse", {"code": CODE, "at": commit})]
+    seen: set[tuple[str, ...]] = set()
+    while waiting and len(seen) < MOST_CRAWLED:
+        route, query = waiting.pop(0)
+        assert query.get("code") == CODE, (route, query)
+        answer = site.ask("GET", route, **query)
+        assert answer.status_code == 200, (route, query, answer.get_body()[-1500:])
+        page = Seen(answer.get_body().decode())
+        assert all(("GET" if f["method"] == "get" else "POST", f["action"].partition("?")[0]) in site.pages
+                   for f in page.forms)  # fmt: skip
+        assert all(f["fields"].get("code") == CODE or "code=" in f["action"] for f in page.forms)
+        assert {str(i["id"]) for i in page.inputs if i.get("type") != "hidden"} <= page.labels
+        for address in page.addresses:
+            key = (address[0], *sorted(map(str, address[1].items())))
+            if key not in seen:
+                seen.add(key)
+                waiting.append(address)
+    assert {key[0] for key in seen} >= {"browse", "history", "preview", "compare", "restore"}
+    assert len(seen) > 300
+
+
+def test_a_name_with_a_line_break_is_restored_by_its_form(site: Site) -> None:
+    path = "/Clients/line\nbreak"
+    write(site.world, path, "print(1)\n")
+    commit = back_up(site.world)
+    write(site.world, path, "print(2)\n")
+    form = next(f for f in site.get("restore", path=path, at=commit).forms if f["method"] == "post")
+    assert "Restored, and verified" in site.post("restore", **form["fields"]).words
+
+
+def test_every_page_has_strict_headers(site: Site, past: str) -> None:
+    answers = [
+        site.ask("GET", "browse"),
+        site.ask("GET", "history", path="/Clients/none"),
+        site.ask("GET", "preview", path=LOAD),
+        site.ask("POST", "undo", b"id=../x"),
+        site.ask("POST", "restore", b"plan=none"),
+    ]
+    assert [a.status_code for a in answers] == [200, 404, 200, 400, 404]
+    for answer in answers:
+        policy = answer.headers["Content-Security-Policy"]
+        for rule in ("default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+            assert rule in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert (answer.headers["Referrer-Policy"], answer.headers["Cache-Control"]) == ("no-referrer", "no-store")
+        assert answer.mimetype == "text/html"
+
+
+@pytest.mark.parametrize(
+    ("route", "query", "status", "words"),
+    [
+        ("history", {}, 400, "the parameter path is missing"),
+        ("history", {"path": "/Clients/<b>none"}, 404, "no notebook /Clients/<b>none"),
+        ("history", {"path": "/" + "x" * 4096}, 400, "at most 4096 characters"),
+        ("history", {"path": "relative"}, 400, "absolute workspace path"),
+        ("browse", {"q": "x" * 201}, 400, "at most 200 characters"),
+        ("browse", {"at": "1999-01-01"}, 404, "knows no 1999-01-01"),
+        ("preview", {"path": LOAD, "at": "'\"><script>"}, 404, "knows no '\"><script>"),
+        ("compare", {"path": LOAD, "from": "0" * 65}, 400, "at most 64 characters"),
+        ("restore", {"at": "latest"}, 400, "the parameter path is missing"),
+        ("restore", {"folder": "relative", "at": "latest"}, 400, "must be an absolute workspace path"),
+        ("restore", {"path": LOAD, "at": "latest", "suffix": "a/b"}, 400, "suffix: Value error, must not hold"),
+        ("restore", {"plan": "../x"}, 400, "the id of a restore or plan"),
+        ("restore", {"plan": "none"}, 404, "There is no restore none"),
+        ("restore-result", {}, 400, "the id of a restore or plan"),
+        ("restore-result", {"id": "none", "outcome": "<"}, 400, "is not a valid Outcome"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_answered_by_a_page(
+    site: Site, past: str, route: str, query: dict[str, str], status: int, words: str
+) -> None:
+    seen = site.get(route, status=status, **query)
+    assert words in seen.words
+    assert "pydantic" not in seen.words
+    assert ("browse", {}) in seen.addresses
+
+
+@pytest.mark.parametrize("body", [b"", b"id=", b"id=a%00b", b"x=1&" * 30, b"id=" + b"x" * 20_000])
+def test_a_form_that_makes_no_sense_starts_nothing(site: Site, past: str, body: bytes) -> None:
+    assert [site.ask("POST", route, body).status_code for route in ("undo", "restore")] == [400, 400]
+    assert wiring.services().restores.recent(10) == []
+
+
+def test_before_the_first_backup_the_folders_say_so(site: Site) -> None:
+    assert "No backup yet" in site.get("browse").words
+
+
+def test_a_folder_is_shown_as_of_a_date(site: Site, past: str) -> None:
+    site.world.clock.sleep(3 * 86_400)
+    write(site.world, "/Clients/a b/late", "1\n")
+    back_up(site.world)
+    then = site.world.clock.now().date().replace(day=2).isoformat()
+    assert "late" not in site.get("browse", path="/Clients/a b", at=then).words
+    now = site.get("browse", path="/Clients/a b")
+    assert "late" in now.words
+    folder = site.get("browse", path="/Clients/a b", at=then)
+    assert ("browse", {"path": "/Clients/a b/100%", "at": then}) in folder.addresses
+    assert [i["value"] for i in folder.inputs if i.get("type") == "date"] == [then]
+
+
+def test_a_moved_and_a_deleted_notebook_keep_their_history(site: Site, past: str) -> None:
+    moved = "/Clients/a b/moved"
+    site.world.model.apply("move", "ada", path=LOAD, to=moved)
+    back_up(site.world)
+    history = site.get("history", path=moved)
+    assert "Renamed\nfrom " + LOAD in history.words
+    compared = [query for route, query in history.addresses if route == "compare"]
+    assert {"path": LOAD, "from": past, "to": compared[-2]["to"]} in compared
+    for query in compared:
+        if query.get("to"):
+            site.get("compare", **query)
+    site.world.model.apply("delete", "ada", path=moved)
+    back_up(site.world)
+    assert ("history", {"path": moved}) in site.get("browse", deleted="true").addresses
+    assert "Deleted" in site.get("history", path=moved).words
+
+
+def test_a_difference_is_shown_with_what_is_the_same_folded(site: Site) -> None:
+    lines = [f"x_{n} = {n}" for n in range(40)]
+    path = "/Clients/long"
+    write(site.world, path, "\n".join(lines))
+    commit = back_up(site.world)
+    write(site.world, path, "\n".join([*lines[:20], "new", *lines[21:]]))
+    seen = site.get("compare", path=path, **{"from": commit})
+    assert ("1 added" in seen.words, "1 removed" in seen.words) == (True, True)
+    assert seen.words.count("17 lines that are the same") == 1
+    assert seen.words.count("16 lines that are the same") == 1
+    assert "byte for byte" in site.get("compare", path=path, **{"from": commit, "to": commit}).words

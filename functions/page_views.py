@@ -5,38 +5,27 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import azure.functions as func
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-from pygments import highlight
+from markupsafe import Markup
 from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
 
-from shared.domain.differences import Block
+from functions.highlighting import MOST_LINE_CHARACTERS, MOST_SHOWN_LINES, SEPARATOR, highlighted, source_of
+from shared.domain.differences import Block, blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
-from shared.services.compare import Difference
-from shared.services.content import NotebookContent
+from shared.services.compare import Difference, Side
 
+CODE_STYLES = {"light": "xcode", "dark": "github-dark"}
 FOLDER = Path(__file__).with_name("templates")
-LEXERS = {Language.PYTHON: "python", Language.SQL: "sql", Language.SCALA: "scala", Language.R: "r"}
 NAMES = {Language.PYTHON: "Python", Language.SQL: "SQL", Language.SCALA: "Scala", Language.R: "R"}
-MAGICS = {"%python": Language.PYTHON, "%sql": Language.SQL, "%scala": Language.SCALA, "%r": Language.R}
-CELL_END = "# COMMAND ----------"
-SEPARATOR = re.compile(r"(#|--|//) COMMAND ----------\s*")
-MAGIC = re.compile(r"(#|--|//) MAGIC ?(.*)")
-MOST_HIGHLIGHTED = 500_000
-MOST_LINE_CHARACTERS = 2_000
-MOST_SHOWN_LINES = 5_000
 MOST_FOLDED_LINES = 500
+MOST_SHOWN_CHARACTERS = 3_000_000
 FOLDED_LINES = 8
 CONTEXT = 3
 
@@ -45,11 +34,8 @@ CONTEXT = 3
 def _style() -> str:
     """The one style sheet, with the colours of code in both schemes; it stands in each page, allowed by its hash."""
     # Styles whose colours have a contrast of 4.5 on plain, added and removed lines; `style.css` mends the rest.
-    light = HtmlFormatter(style="xcode").get_style_defs(".code")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".code")
-    schemes = "\n".join(
-        f"@media (prefers-color-scheme: {name}) {{\n{defs}\n}}" for name, defs in (("light", light), ("dark", dark))
-    )
+    code = {scheme: HtmlFormatter(style=name).get_style_defs(".code") for scheme, name in CODE_STYLES.items()}
+    schemes = "\n".join(f"@media (prefers-color-scheme: {scheme}) {{\n{rules}\n}}" for scheme, rules in code.items())
     return f"\n{schemes}\n{(FOLDER / 'style.css').read_text()}\n"
 
 
@@ -71,6 +57,8 @@ def _templates() -> Environment:
     found = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     found.filters["moment"] = lambda text: text[:19].replace("T", " ") if text else "unknown"
     found.filters["language"] = lambda name: NAMES.get(name, str(name))
+    # A form sends a line break as two characters: a path in one is percent-encoded.
+    found.filters["quoted"] = lambda path: quote(path, safe="/ ", errors="surrogatepass")
     found.globals["style"] = Markup(_style())  # noqa: S704 - our own sheet
     return found
 
@@ -90,89 +78,6 @@ def page(req: func.HttpRequest, template: str, *, status: int = 200, **context: 
     return func.HttpResponse(body, status_code=status, headers=headers(), mimetype="text/html")
 
 
-def source_of(content: NotebookContent) -> str:
-    """A notebook's text; cells of one that was exported as Jupyter are parted as in a source."""
-    text = content.data.decode("utf-8", "replace")
-    if content.format is not ExportFormat.JUPYTER:
-        return text
-    try:
-        return f"\n{CELL_END}\n".join(map(_jupyter_cell, json.loads(text)["cells"]))
-    except (ValueError, TypeError, KeyError):
-        return text
-
-
-def _jupyter_cell(cell: dict[str, Any]) -> str:
-    source = "".join(cell["source"])
-    if cell["cell_type"] != "markdown":
-        return source
-    return "\n".join(f"# MAGIC {line}" for line in ["%md", *source.split("\n")])
-
-
-def highlighted(lines: Sequence[str], language: Language) -> list[Markup]:
-    """A notebook's lines as HTML, each cell by itself: a string that one leaves open does not colour the next.
-
-    Lines that are very long are cut; a text that is very long is only escaped.
-    """
-    short = [line if len(line) <= MOST_LINE_CHARACTERS else line[:MOST_LINE_CHARACTERS] + " …" for line in lines]
-    if sum(map(len, short)) > MOST_HIGHLIGHTED:
-        return [escape(line) for line in short]
-    found: list[Markup] = []
-    for start, end in _spans(short):
-        found += [escape(line) for line in short[len(found) : start]]
-        found += _coloured(short[start:end], language)
-    return found + [escape(line) for line in short[len(found) :]]
-
-
-def _spans(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where cells begin and end, without the lines between them."""
-    borders = [-1, *(n for n, line in enumerate(lines) if SEPARATOR.fullmatch(line)), len(lines)]
-    return ((before + 1, after) for before, after in pairwise(borders) if after > before + 1)
-
-
-@functools.cache
-def _lexer(language: Language) -> Any:
-    return get_lexer_by_name(LEXERS[language], stripnl=False, ensurenl=False)
-
-
-def _coloured(lines: Sequence[str], language: Language) -> list[Markup]:
-    *shown, rest = highlight("\n".join([*lines, ""]), _lexer(language), HtmlFormatter(nowrap=True)).split("\n")
-    # Some lexers add or drop a last line, and a carriage return becomes a line of its own.
-    if rest or len(shown) != len(lines):
-        return [escape(line) for line in lines]
-    return [Markup(line) for line in shown]  # noqa: S704 - escaped by Pygments
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a notebook: lines of code by number from `first`, or text that stands for itself."""
-
-    first: int
-    lines: tuple[Markup, ...]
-    text: str | None = None
-
-
-def cells(text: str, language: Language) -> tuple[list[Cell], bool]:
-    """A notebook's cells, and whether they were cut after a bounded number of lines."""
-    raw = text.split("\n")
-    shown = raw[:MOST_SHOWN_LINES]
-    lines = highlighted(shown, language)
-    found = [_cell(a, shown[a:b], lines[a:b]) for a, b in _spans(shown) if any(line.strip() for line in shown[a:b])]
-    return found, len(raw) > len(shown)
-
-
-def _cell(start: int, raw: Sequence[str], lines: Sequence[Markup]) -> Cell:
-    full = [n for n, line in enumerate(raw) if line.strip()]
-    first, last = full[0], full[-1] + 1
-    magic = [found[2] if (found := MAGIC.fullmatch(line)) else None for line in raw[first:last]]
-    plain = [line for line in magic if line is not None]
-    word = plain[0].partition(" ")[0] if plain else ""
-    if word == "%md":
-        return Cell(start + 1, (), "\n".join([plain[0].removeprefix("%md").strip(), *plain[1:]]).strip())
-    if word in MAGICS and len(plain) == len(magic):
-        return Cell(start + first + 1, tuple(highlighted(plain, MAGICS[word])))
-    return Cell(start + first + 1, tuple(lines[first:last]))
-
-
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A row of a comparison: line numbers from 1 and HTML on both sides, None where a side has no line."""
@@ -184,30 +89,74 @@ class Pair:
     new: Markup | None
     separator: bool = False
 
+    @property
+    def signs(self) -> tuple[str, str]:
+        """What says beside the colour that a side's line went, or came."""
+        return (" ", " ") if self.tag == "equal" else ("−", "+")
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """`count` rows that are shown, or folded since nothing differs in them; those over the bounds are not there."""
+    """`count` rows that are shown, or folded since nothing differs in them; a very long fold has none to open."""
 
     folded: bool
     count: int
     rows: tuple[Pair, ...]
 
 
-def stretches(found: Difference) -> tuple[list[Stretch], bool]:
-    """A difference as rows, what does not differ folded but for its surroundings; and whether it was cut."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A difference as rows; `left_out` rows are not there, and of `cut` lines only the beginning is."""
+
+    stretches: tuple[Stretch, ...]
+    left_out: int
+    cut: int
+
+
+def by_cells(found: Difference) -> Difference:
+    """A difference of the code alone where a side came as Jupyter, which holds outputs, and may be a single line."""
+    if not any(side.content and side.content.format is ExportFormat.JUPYTER for side in (found.before, found.after)):
+        return found
+    before, after = (_by_cells(side) for side in (found.before, found.after))
+    between = tuple(blocks(before.lines, after.lines))
+    added, removed = counts(between)
+    return replace(found, before=before, after=after, blocks=between, added=added, removed=removed)
+
+
+def _by_cells(side: Side) -> Side:
+    return replace(side, lines=tuple(source_of(side.content).split("\n"))) if side.content else side
+
+
+def rows_of(found: Difference) -> Shown:
+    """A difference as rows, what does not differ folded but for its surroundings, within bounds."""
     old, new = (highlighted(side.lines, found.language) for side in (found.before, found.after))
     shown: list[Stretch] = []
-    left = MOST_SHOWN_LINES
+    room, left_out = _Room(), 0
     for block, folded in _folded(found.blocks):
-        if left <= 0:
-            return shown, True
         count = _length(block)
         few = folded and count > MOST_FOLDED_LINES
-        rows = () if few else tuple(_pairs(block, old, new, found.after.lines))[:left]
-        shown.append(Stretch(folded, count, rows))
-        left -= len(rows)
-    return shown, left <= 0
+        rows = () if few else tuple(room.take(_pairs(block, old, new, found.after.lines)))
+        left_out += 0 if few else count - len(rows)
+        if rows or (few and not left_out):
+            shown.append(Stretch(folded, count if few else len(rows), rows))
+    long = sum(len(line) > MOST_LINE_CHARACTERS for side in (found.before, found.after) for line in side.lines)
+    return Shown(tuple(shown), left_out, long)
+
+
+class _Room:
+    """What a page still has room for, in rows and characters of HTML."""
+
+    def __init__(self) -> None:
+        self._rows, self._characters = MOST_SHOWN_LINES, MOST_SHOWN_CHARACTERS
+
+    def take(self, rows: Iterable[Pair]) -> Iterator[Pair]:
+        """Those that fit, from the first on."""
+        for row in rows:
+            self._rows -= 1
+            self._characters -= len(row.old or "") + len(row.new or "")
+            if self._rows < 0 or self._characters < 0:
+                return
+            yield row
 
 
 def _length(block: Block) -> int:
@@ -253,3 +202,15 @@ def crumbs(root: str, path: str) -> list[tuple[str, str]]:
     for part in path.removeprefix(root).strip("/").split("/") if path != root else ():
         found.append((f"{found[-1][0].rstrip('/')}/{part}", part))
     return found
+
+
+def see(req: func.HttpRequest, route: str, **query: object) -> func.HttpResponse:
+    """Send the browser to another page."""
+    target = {"Location": link(req, route, **query)}
+    return func.HttpResponse(status_code=303, headers={**headers(), **target}, mimetype="text/html")
+
+
+def download(data: bytes, name: str) -> func.HttpResponse:
+    """A file to keep; its name is any text."""
+    kept = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='', errors='replace')}"}
+    return func.HttpResponse(data, headers={**headers(), **kept}, mimetype="application/octet-stream")

@@ -8,27 +8,37 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import azure.durable_functions as df
 import azure.functions as func
 
 from functions.answers import problem_of
-from functions.page_views import cells, crumbs, headers, link, page, source_of, stretches
+from functions.highlighting import cells, source_of
+from functions.page_views import by_cells, crumbs, download, page, rows_of, see
 from functions.recovery_http import MOST_MOMENT, MOST_PATH, MOST_QUERY, ensure_restorer
 from functions.requests import number, origin_of, text, told, who_asks
 from functions.version_views import commit_json, found_json, listed_json, version_json
+from shared.domain.names import EXTENSION, JUPYTER_EXTENSION
+from shared.domain.notebooks import ExportFormat
 from shared.domain.restore_request import RestoreBody
 from shared.domain.restores import Outcome
+from shared.domain.versions import VersionKind
 from shared.protocols import IndexedVersion
-from shared.services.content import LIVE
-from shared.services.history import LATEST, UnknownMoment
+from shared.services.content import LIVE, NotebookContent
+from shared.services.history import LATEST, NotInBackup, UnknownMoment
 from shared.wiring import services
 
 blueprint = df.Blueprint()
 
 MOST_FOUND, MOST_VERSIONS, MOST_ITEMS = 100, 200, 200
 MOST_FIELDS, MOST_FORM_BYTES = 20, 10_000
+EDITED = ("edited_since_plan", "changed_since_restore")
+REASONS = {
+    "edited_since_plan": "Somebody edited this notebook after you saw the plan, so nothing was written over it.",
+    "changed_since_restore": "Somebody edited this notebook after the restore, so the undo left their work alone.",
+    "too_large": "Over the workspace's import limit of 10 MB: download the version, split it, and import the parts.",
+}
 RESTORE_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 type Json = dict[str, Any]
 type Page = Callable[..., func.HttpResponse]
@@ -37,8 +47,24 @@ type AsyncPage = Callable[..., Awaitable[func.HttpResponse]]
 
 def _problem(req: func.HttpRequest, error: Exception, name: str) -> func.HttpResponse:
     """An error as a page, in the same words as the API's."""
+    if isinstance(error, UnknownMoment | NotInBackup) and _nothing_yet():
+        return _empty(req, 404)
     answer = problem_of(error, name)
     return page(req, "problem.html", status=answer.status_code, problem=json.loads(answer.get_body()))
+
+
+def _nothing_yet() -> bool:
+    """Whether no backup has been made."""
+    try:
+        services().history.moment(LATEST)
+    except UnknownMoment:
+        return True
+    return False
+
+
+def _empty(req: func.HttpRequest, status: int = 200) -> func.HttpResponse:
+    """What is said before the first backup, with the progress of one that is under way."""
+    return page(req, "empty.html", status=status, active=services().status.overview()["active"])
 
 
 def paged(handler: Page) -> Page:
@@ -71,19 +97,20 @@ def paged_async(handler: AsyncPage) -> AsyncPage:
 @paged
 def page_browse(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/browse?path=&at=&q=&deleted=`: folders and notebooks, or what a search found."""
+    if place := req.params.get("place"):
+        return see(req, "browse", path=unquote(place, errors="surrogatepass"), at=req.params.get("at"))
     query, deleted = text(req, "q", MOST_QUERY, default=""), req.params.get("deleted") == "true"
     if query or deleted:
         rows = services().history.find(query, deleted=deleted, limit=MOST_FOUND)
         found = [found_json(f) for f in rows]
+        if not found and _nothing_yet():
+            return _empty(req)
         return page(req, "found.html", query=query, deleted=deleted, found=found, most=MOST_FOUND)
     history = services().history
     path, at = text(req, "path", MOST_PATH, default=history.root), text(req, "at", MOST_MOMENT, default=LATEST)
-    try:
-        moment = history.moment(at)
-    except UnknownMoment:
-        if at != LATEST:
-            raise
-        return page(req, "empty.html")
+    if at == LATEST and _nothing_yet():
+        return _empty(req)
+    moment = history.moment(at)
     folders, notebooks = history.children(path, moment.sequence)
     return page(
         req,
@@ -104,7 +131,8 @@ def page_history(req: func.HttpRequest) -> func.HttpResponse:
     path, start = text(req, "path", MOST_PATH), number(req, "before", 0, 0, 10**9)
     found = services().history.versions(path)
     shown = [
-        version_json(v) | {"gone": v.version.kind.gone, "earlier": _earlier(found, n)}
+        version_json(v)
+        | {"gone": v.version.kind.gone, "earlier": listed_json(e) if (e := _earlier(found, n)) else None}
         for n, v in enumerate(found[start : start + MOST_VERSIONS], start)
     ]
     following = start + MOST_VERSIONS
@@ -119,41 +147,63 @@ def page_history(req: func.HttpRequest) -> func.HttpResponse:
     )
 
 
-def _earlier(versions: list[IndexedVersion], index: int) -> str | None:
-    """The commit of the version before at the same path, if there is one to compare with."""
-    path = versions[index].version.path
+def _earlier(versions: list[IndexedVersion], index: int) -> IndexedVersion | None:
+    """The version before, at the former path where this one was renamed, if there is one to compare with."""
+    version = versions[index].version
+    path = version.other_path if version.kind is VersionKind.RENAMED and version.other_path else version.path
     older = (v for v in versions[index + 1 :] if v.version.path == path and not v.version.kind.gone)
-    return next((v.commit.commit for v in older), None)
+    return next(older, None)
 
 
 @blueprint.route("preview", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @paged
 def page_preview(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/preview?path=&at=`: a version, cell by cell."""
+    """`GET /api/preview?path=&at=&download=`: a version, cell by cell, or its bytes as a file."""
     path, at = text(req, "path", MOST_PATH), text(req, "at", MOST_MOMENT, default=LATEST)
     found = services().content.at(path, at)
+    if req.params.get("download") == "true":
+        return download(found.data, _file_name(path, found))
     shown, cut = cells(source_of(found), found.language)
     trail = crumbs(services().history.root, path)
     return page(req, "preview.html", path=path, found=found, cells=shown, cut=cut, crumbs=trail)
 
 
+def _file_name(path: str, content: NotebookContent) -> str:
+    ending = EXTENSION[content.language] if content.format is ExportFormat.SOURCE else JUPYTER_EXTENSION
+    return path.rpartition("/")[2] + ending
+
+
 @blueprint.route("compare", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @paged
 def page_compare(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/compare?path=&from=&to=`: two versions side by side."""
+    """`GET /api/compare?path=&from=&to=&from_path=&download=`: two versions side by side, or as a unified diff.
+
+    `from_path` is where a notebook that was renamed was before.
+    """
     path = text(req, "path", MOST_PATH)
     before, after = text(req, "from", MOST_MOMENT, default=LATEST), text(req, "to", MOST_MOMENT, default=LIVE)
-    found = services().compare.compare(path, before, after)
-    shown, cut = stretches(found)
-    trail = crumbs(services().history.root, path)
-    return page(req, "compare.html", path=path, found=found, stretches=shown, cut=cut, crumbs=trail)
+    former = text(req, "from_path", MOST_PATH, default=path)
+    found = services().compare.compare(path, before, after, before_path=former)
+    if req.params.get("download") == "true":
+        return download(found.unified().encode("utf-8", "replace"), f"{path.rpartition('/')[2]}.diff")
+    code = by_cells(found)
+    given: Json = {
+        "found": code,
+        "shown": rows_of(code),
+        "whole": code is found,
+        "crumbs": crumbs(services().history.root, path),
+    }
+    return page(req, "compare.html", path=path, former=former, **given)
 
 
 @blueprint.route("restore", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @blueprint.durable_client_input("client")
 @paged_async
 async def page_restore(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    """`GET /api/restore?path=|folder=|plan=&at=&target=&suffix=`: the plan, and the button."""
+    """`GET /api/restore?path=|folder=|of=|plan=&at=&target=&suffix=`: a plan, and the button.
+
+    `plan` shows one that stands; `of` makes a new one of what an earlier plan or restore asked for.
+    """
     offset = number(req, "offset", 0, 0, 10**9)
     plan = await asyncio.to_thread(_plan, req, offset)
     await ensure_restorer(client, plan)
@@ -163,26 +213,32 @@ async def page_restore(req: func.HttpRequest, client: df.DurableOrchestrationCli
 
 
 def _plan(req: func.HttpRequest, offset: int) -> Json:
-    """The plan that is named, or a new one of what is asked for; `target` or `suffix` make a new one of it too."""
-    known = req.params.get("plan")
-    stored = services().restores.get(_identity(known), limit=MOST_ITEMS, offset=offset) if known else None
-    if stored and not {"target", "suffix"} & req.params.keys():
-        return stored
-    body = _body(req, stored)
-    return services().restores.start(body, who_asks(req), origin_of(req))
+    """The plan that is named, or a new one: of what the address, or an earlier plan or restore, asks for."""
+    if known := req.params.get("plan"):
+        return services().restores.get(_identity(known), limit=MOST_ITEMS, offset=offset)
+    return services().restores.start(_body(req), who_asks(req), origin_of(req))
 
 
-def _body(req: func.HttpRequest, stored: Json | None) -> RestoreBody:
-    """A dry run of what a stored plan, or the address, names. Raises `ValueError`."""
-    given: Json = {name: value for name in ("target", "suffix") if (value := req.params.get(name))}
-    if stored:
-        what = {"at": stored["commit"], "folder": stored["folder"], "paths": stored["paths"]}
+def _body(req: func.HttpRequest) -> RestoreBody:
+    """A dry run of what is asked for. Raises `ValueError`, `UnknownRestore`."""
+    beside: Json = {name: value for name in ("target", "suffix") if (value := req.params.get(name))}
+    if of := req.params.get("of"):
+        asked = {**_asked(services().restores.get(_identity(of), limit=0)), **beside}
+        asked["remove_extra"] = asked["remove_extra"] and not beside
+        if "beside" in req.params:  # its form gives both fields, and empty ones mean in place
+            asked |= {"target": beside.get("target"), "suffix": beside.get("suffix", "")}
     elif folder := req.params.get("folder"):
-        what = {"at": req.params.get("at") or LATEST, "folder": folder}
+        asked = {"at": req.params.get("at") or LATEST, "folder": folder, **beside}
     else:
-        what = {"at": req.params.get("at") or LATEST, "paths": [text(req, "path", MOST_PATH)]}
+        asked = {"at": req.params.get("at") or LATEST, "paths": [text(req, "path", MOST_PATH)], **beside}
     with told():
-        return RestoreBody.model_validate({**what, **given, "dry_run": True})
+        return RestoreBody.model_validate({**asked, "dry_run": True})
+
+
+def _asked(restore: Json) -> Json:
+    """What a stored restore or plan asked for, at the very commit that it resolved to."""
+    names = ("folder", "paths", "target", "suffix", "remove_extra")
+    return {**{name: restore[name] for name in names}, "at": restore["commit"]}
 
 
 @blueprint.route("restore", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
@@ -196,9 +252,8 @@ async def page_restore_now(req: func.HttpRequest, client: df.DurableOrchestratio
 
 def _restore(plan_id: str, who: str, origin: str) -> Json:
     # The plan itself says what was asked for: a form would change a name that holds a line break.
-    plan = services().restores.get(plan_id, limit=1)
-    asked = {name: plan[name] for name in ("folder", "paths", "target", "suffix", "remove_extra")}
-    body = RestoreBody.model_validate({**asked, "at": plan["commit"], "plan": plan_id})
+    plan = services().restores.get(plan_id, limit=0)
+    body = RestoreBody.model_validate({**_asked(plan), "plan": plan_id})
     return services().restores.start(body, who, origin)
 
 
@@ -207,11 +262,40 @@ def _restore(plan_id: str, who: str, origin: str) -> Json:
 def page_result(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/restore-result?id=&outcome=&offset=`: how a restore stands; one under way is looked at again."""
     restore_id, offset = _identity(req.params.get("id")), number(req, "offset", 0, 0, 10**9)
-    outcome = Outcome(asked) if (asked := req.params.get("outcome")) else None
-    found = services().restores.get(restore_id, limit=MOST_ITEMS, offset=offset, outcome=outcome)
+    found = services().restores.get(restore_id, limit=0)
     if found["dry_run"]:
-        return _see(req, "restore", plan=restore_id)
-    return page(req, "result.html", restore=found, outcome=outcome, offset=offset, most=MOST_ITEMS)
+        return see(req, "restore", plan=restore_id)
+    counts = _outcomes(found)
+    outcome = _outcome(req.params.get("outcome"), counts)
+    most = 0 if found["status"] == "running" else MOST_ITEMS
+    shown = services().restores.get(restore_id, limit=most, offset=offset, outcome=outcome)
+    given: Json = {"counts": counts, "outcome": outcome, "reasons": REASONS, "edited": _edited_since(found)}
+    return page(req, "result.html", restore=shown, offset=offset, most=MOST_ITEMS, **given)
+
+
+def _outcomes(restore: Json) -> dict[str, int]:
+    """How many notebooks had each outcome, those that somebody has to look at first."""
+    found = {name: int(restore["counts"][name]) for name in ("failed", "refused", "verified", "removed")}
+    return {**found, "unchanged": int(restore["notebooks"]) - sum(found.values())}
+
+
+def _outcome(asked: str | None, counts: dict[str, int]) -> Outcome | None:
+    """The outcome to show, None for all: what failed or was refused, unless something else is asked for."""
+    if asked == "all":
+        return None
+    if asked and asked not in counts:
+        raise ValueError(f"outcome must be all, {', '.join(counts)}")
+    first = next((name for name in ("failed", "refused") if counts[name]), None)
+    chosen = asked or first
+    return Outcome(chosen) if chosen else None
+
+
+def _edited_since(restore: Json) -> bool:
+    """Whether an undo left notebooks alone because somebody edited them."""
+    if restore["kind"] != "undo" or not restore["counts"]["refused"]:
+        return False
+    refused = services().restores.get(restore["id"], limit=MOST_ITEMS, outcome=Outcome.REFUSED)["items"]
+    return any(item["reason"] in EDITED for item in refused)
 
 
 @blueprint.route("undo", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
@@ -230,12 +314,7 @@ async def page_undo(req: func.HttpRequest, client: df.DurableOrchestrationClient
 async def _started(req: func.HttpRequest, client: df.DurableOrchestrationClient, found: Json) -> func.HttpResponse:
     """See that it goes on, and send the browser to the result: loading that page again restores nothing."""
     await ensure_restorer(client, found)
-    return _see(req, "restore-result", id=found["id"])
-
-
-def _see(req: func.HttpRequest, route: str, **query: object) -> func.HttpResponse:
-    target = {"Location": link(req, route, **query)}
-    return func.HttpResponse(status_code=303, headers={**headers(), **target}, mimetype="text/html")
+    return see(req, "restore-result", id=found["id"])
 
 
 def _identity(given: str | None) -> str:

@@ -36,6 +36,7 @@ class Seen(HTMLParser):
     labels: set[str] = field(default_factory=set)
     inputs: list[dict[str, str | None]] = field(default_factory=list)
     words: str = ""
+    downloads: list[str] = field(default_factory=list)
     _open: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -50,7 +51,7 @@ class Seen(HTMLParser):
         if tag not in VOID:
             self._open.append(tag)
         if tag == "a":
-            self.links.append(str(given["href"]))
+            (self.downloads if "download" in given else self.links).append(str(given["href"]))
         if tag == "form":
             self.forms.append({"method": given["method"], "action": given["action"], "fields": {}})
         if tag == "label":
@@ -69,8 +70,13 @@ class Seen(HTMLParser):
     @property
     def addresses(self) -> list[tuple[str, dict[str, str]]]:
         """Routes with their parameters, of links to other pages."""
-        found = [link.partition("?") for link in self.links if not link.startswith("#")]
-        return [(route, dict(parse_qsl(query, errors="surrogatepass"))) for route, _, query in found]
+        return [address(link) for link in self.links if not link.startswith("#")]
+
+
+def address(link: str) -> tuple[str, dict[str, str]]:
+    """A link's route and parameters."""
+    route, _, query = link.partition("?")
+    return route, dict(parse_qsl(query, errors="surrogatepass"))
 
 
 class Client:
@@ -115,8 +121,17 @@ class Site:
         """Send a form, and follow to where the answer leads."""
         answer = self.ask("POST", route, urlencode(form).encode(), **({"code": code} if code else {}))
         assert answer.status_code == 303, answer.get_body()[-2000:]
-        target, _, query = answer.headers["Location"].partition("?")
-        return self.get(target, **dict(parse_qsl(query)))
+        target, query = address(answer.headers["Location"])
+        return self.get(target, **query)
+
+    def fill(self, seen: Seen, action: str, **fields: str) -> dict[str, str]:
+        """The last form of a page that goes to an address, with what a person fills in.
+
+        A browser sends each line break as two characters.
+        """
+        *_, form = [f for f in seen.forms if f["action"].partition("?")[0] == action]
+        given = {**form["fields"], **fields}
+        return {n: v.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n") for n, v in given.items()}
 
 
 def adapters_of(world: World, scratch: Path) -> Adapters:

@@ -55,12 +55,16 @@ class CompareService:
     def __init__(self, content: ContentService) -> None:
         self._content = content
 
-    def compare(self, path: str, before: str = LATEST, after: str = LIVE) -> Difference:
+    def compare(
+        self, path: str, before: str = LATEST, after: str = LIVE, *, before_path: str | None = None
+    ) -> Difference:
         """Compare two moments. One at which the notebook was not there is an empty side; both is an error.
+
+        `before_path` is where the notebook was before, if it was renamed.
 
         Raises what `ContentService.at` raises.
         """
-        sides = [self._side(path, before), self._side(path, after)]
+        sides = [self._side(before_path or path, before), self._side(path, after)]
         if not any(side.content for side in sides):
             raise NotInBackup(path=path, at=f"{before} or {after}")
         found = blocks(sides[0].lines, sides[1].lines)

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from local.lab import Lab
 
 OPTIONS = {"notebooks": 120}
+FOLDER_NOTEBOOKS = 60
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
     "--headless",
@@ -66,13 +67,13 @@ def broken(lab: Lab, commit: str) -> None:
     lab.edit({"action": "edit", "path": PATH, "content": BROKEN})
 
 
-@pytest.fixture(params=["desk", "phone, dark"])
+@pytest.fixture(params=["desk", "desk, dark", "phone, dark"])
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     """A window without script: nothing may need it, and a dialog would be somebody else's script."""
-    small = request.param != "desk"
+    small, dark = "phone" in request.param, "dark" in request.param
     window = browser.new_context(
         viewport=PHONE if small else DESK,  # type: ignore[arg-type]
-        color_scheme="dark" if small else "light",
+        color_scheme="dark" if dark else "light",
         java_script_enabled=False,
     )
     shown = window.new_page()
@@ -85,9 +86,9 @@ def _address(lab: Lab, route: str, **query: str) -> str:
     return f"{lab.system.url}/api/{route}?{given}"
 
 
-def _live(lab: Lab) -> str:
+def _live(lab: Lab, path: str = PATH) -> str:
     headers = {"x-functions-key": lab.system.key}
-    query = {"path": PATH, "at": "live"}
+    query = {"path": path, "at": "live"}
     return requests.get(f"{lab.system.url}/api/content", params=query, headers=headers, timeout=30).text
 
 
@@ -98,11 +99,12 @@ def _shoot(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}-{size}.png", full_page=True)
 
 
-def test_a_notebook_is_found_and_restored_in_three_clicks_and_undone(lab: Lab, page: Page, commit: str) -> None:
+def test_one_notebook_is_restored_in_three_clicks_and_undone(lab: Lab, page: Page, commit: str) -> None:
+    before = _restores(lab)
     page.goto(_address(lab, "browse"))
     _shoot(page, "browse")
     page.get_by_label("Find a notebook").fill("LOAD '100%")
-    page.get_by_role("button", name="Find").click()
+    page.keyboard.press("Enter")
     _shoot(page, "found")
     page.get_by_role("link", name=NAME).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
@@ -114,9 +116,63 @@ def test_a_notebook_is_found_and_restored_in_three_clicks_and_undone(lab: Lab, p
     expect(page.get_by_role("heading", level=1)).to_have_text("Restored, and verified")
     _shoot(page, "result")
     assert _live(lab) == BEFORE
+    page.reload()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Undone, and verified")
     assert _live(lab) == BROKEN
+    assert len(_restores(lab) - before) == 3, "the plan, the restore, the undo: a page loaded again restores nothing"
+
+
+def _restores(lab: Lab) -> set[str]:
+    return {r["id"] for r in lab.client.call("GET", "restores?limit=200")["restores"]}
+
+
+def test_a_folder_is_restored_with_progress(lab: Lab, page: Page) -> None:
+    folder = "/Clients/many notebooks"
+    lab.edit({"action": "mkdir", "path": folder})
+    paths = [f"{folder}/{n:02}" for n in range(FOLDER_NOTEBOOKS)]
+    contents = {path: f"# Databricks notebook source\nprint({n})\n" for n, path in enumerate(paths)}
+    for path, content in contents.items():
+        lab.edit({"action": "create", "path": path, "language": "PYTHON", "content": content})
+    lab.back_up()
+    lab.edit(*({"action": "edit", "path": path, "content": "broken"} for path in paths[1:]))
+    page.goto(_address(lab, "browse", path=folder))
+    page.get_by_role("link", name="Restore this folder").click()
+    expect(page.get_by_text(f"{FOLDER_NOTEBOOKS - 1} to overwrite")).to_be_visible()
+    expect(page.get_by_text("1 unchanged")).to_be_visible()
+    _shoot(page, "plan of a folder")
+    page.get_by_role("button", name="Restore", exact=True).click()
+    expect(page.get_by_role("progressbar").or_(page.get_by_text("Restored, and verified"))).to_be_visible()
+    _shoot(page, "progress")
+    # The page looks again by itself, until it is over.
+    expect(page.get_by_role("heading", level=1)).to_have_text("Restored, and verified", timeout=60_000)
+    expect(page.get_by_role("link", name=f"{FOLDER_NOTEBOOKS - 1} verified")).to_be_visible()
+    _shoot(page, "result of a folder")
+    assert {path: _live(lab, path) for path in paths} == contents
+
+
+def test_what_somebody_edited_meanwhile_is_left_alone_until_a_new_plan_is_seen(
+    lab: Lab, page: Page, commit: str
+) -> None:
+    page.goto(_address(lab, "restore", path=PATH, at=commit))
+    lab.edit({"action": "edit", "path": PATH, "content": BROKEN + "meanwhile"})
+    page.get_by_role("button", name="Restore", exact=True).click()
+    expect(page.get_by_text("Somebody edited this notebook after you saw the plan")).to_be_visible()
+    _shoot(page, "refused")
+    assert _live(lab) == BROKEN + "meanwhile"
+    page.get_by_role("link", name="Plan again").click()
+    page.get_by_role("button", name="Restore", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Restored, and verified")
+    lab.edit({"action": "edit", "path": PATH, "content": BROKEN + "later"})
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not undone")
+    _shoot(page, "undo refused")
+    page.get_by_role("button", name="Undo all the same").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not undone")  # the box is not ticked
+    page.get_by_label("Yes, write over").check()
+    page.get_by_role("button", name="Undo all the same").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Undone, and verified")
+    assert _live(lab) == BROKEN + "meanwhile"
 
 
 def test_a_version_is_shown_by_cell_and_its_difference_side_by_side(lab: Lab, page: Page, commit: str) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import re
 
-from functions import page_views
-from functions.page_views import cells, crumbs, highlighted, source_of, stretches
+import pytest
+from pygments.styles import get_style_by_name
+from pygments.token import STANDARD_TYPES
+
+from functions import highlighting, page_views
+from functions.highlighting import Cell, cells, highlighted, source_of
+from functions.page_views import by_cells, crumbs, rows_of
 from shared.domain.differences import blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
 from shared.services.compare import Difference, Side
 from shared.services.content import NotebookContent
+
+
+def words(cell: Cell) -> str:
+    """A cell's text."""
+    return "\n".join(re.sub("<[^>]*>", "", line) for line in cell.lines)
 
 
 def _content(data: str, fmt: ExportFormat = ExportFormat.SOURCE) -> NotebookContent:
@@ -20,7 +31,7 @@ def test_cells_are_told_apart_in_every_language() -> None:
     for mark, language in (("#", Language.PYTHON), ("--", Language.SQL), ("//", Language.SCALA), ("#", Language.R)):
         text = f"a\n\n{mark} COMMAND ----------\n\n{mark} MAGIC %md  \n{mark} MAGIC *b*\n\n{mark} COMMAND ----------\nc"
         found, cut = cells(text, language)
-        assert [(c.first, c.text) for c in found] == [(1, None), (4, "*b*"), (9, None)]
+        assert [(c.first, c.prose, words(c)) for c in found] == [(1, False, "a"), (6, True, "*b*"), (9, False, "c")]
         assert not cut
 
 
@@ -35,7 +46,7 @@ def test_a_line_or_text_that_is_very_long_is_cut() -> None:
     (line,) = highlighted(["x" * 1_000_000], Language.PYTHON)
     assert len(line) < 2_100
     found, cut = cells("<b>\n" * 20_000, Language.PYTHON)
-    assert (cut, sum(len(c.lines) for c in found)) == (True, page_views.MOST_SHOWN_LINES)
+    assert (cut, sum(len(c.lines) for c in found)) == (True, highlighting.MOST_SHOWN_LINES)
     many = highlighted(["<b>" * 100] * 10_000, Language.PYTHON)
     assert many[0] == "&lt;b&gt;" * 100
 
@@ -43,13 +54,86 @@ def test_a_line_or_text_that_is_very_long_is_cut() -> None:
 def test_a_difference_that_is_very_long_is_cut() -> None:
     old, new = tuple(f"a{n}" for n in range(9_000)), tuple(f"b{n}" for n in range(9_000))
     found = _difference(old, new)
-    shown, cut = stretches(found)
-    assert (cut, sum(len(s.rows) for s in shown)) == (True, page_views.MOST_SHOWN_LINES)
-    shown, cut = stretches(_difference((*old, "x"), (*old, "y")))
-    assert (cut, [(s.folded, s.count, len(s.rows)) for s in shown]) == (
-        False,
+    shown = rows_of(found)
+    assert (shown.left_out, sum(len(s.rows) for s in shown.stretches)) == (4_000, highlighting.MOST_SHOWN_LINES)
+    shown = rows_of(_difference((*old, "x"), (*old, "y")))
+    assert (shown.left_out, [(s.folded, s.count, len(s.rows)) for s in shown.stretches]) == (
+        0,
         [(True, 8_997, 0), (False, 3, 3), (False, 1, 1)],
     )
+
+
+def test_a_difference_of_long_lines_is_cut_by_its_characters() -> None:
+    shown = rows_of(_difference(("a" * 5_000,) * 3_000, ("b" * 5_000,) * 3_000))
+    size = sum(len(side or "") for s in shown.stretches for r in s.rows for side in (r.old, r.new))
+    assert 0 < size <= page_views.MOST_SHOWN_CHARACTERS
+    assert (shown.left_out + sum(len(s.rows) for s in shown.stretches), shown.cut) == (3_000, 6_000)
+
+
+def _jupyter(*sources: str, output: str = "") -> NotebookContent:
+    found = [{"cell_type": "code", "source": [s], "outputs": [output]} for s in sources]
+    return _content(json.dumps({"cells": found}), ExportFormat.JUPYTER)
+
+
+def test_jupyter_is_compared_by_its_code() -> None:
+    def compared(before: NotebookContent, after: NotebookContent) -> Difference:
+        sides = [Side("x", "x", c, tuple(c.data.decode().split("\n"))) for c in (before, after)]
+        return by_cells(Difference("/x", sides[0], sides[1], (), 1, 1))
+
+    found = compared(_jupyter("a = 1", "b = 1", output="x" * 10**6), _jupyter("a = 1", "b = 2", output="y"))
+    assert (found.added, found.removed, len(found.before.lines)) == (1, 1, 5)
+    same = compared(_jupyter("a", output="1"), _jupyter("a", output="2"))
+    assert (same.added, same.removed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("magic", "code", "expected"),
+    [
+        ("%sql", "SELECT 1", '<span class="k">SELECT</span>'),
+        ("%scala", "val a = 1", '<span class="kd">val</span>'),
+        ("%r", "a <- NULL", '<span class="kc">NULL</span>'),
+        ("%sh", "echo 1", '<span class="nb">echo</span>'),
+        ("%python", "import os", '<span class="kn">import</span>'),
+        ("%md", "# Title", '<span class="gh"># Title</span>'),
+    ],
+)
+def test_a_cell_is_coloured_as_the_language_of_its_magic(magic: str, code: str, expected: str) -> None:
+    lines = ["x = 1", "# COMMAND ----------", f"# MAGIC {magic}", f"# MAGIC {code}"]
+    assert expected in highlighted(lines, Language.PYTHON)[3]
+    (_, cell), _ = cells("\n".join(lines), Language.PYTHON)
+    assert any(expected in line for line in cell.lines)
+    assert ("MAGIC" in words(cell), cell.prose) == (False, magic == "%md")
+    (other,), _ = cells(f"{magic}\n{code}", Language.SQL)
+    assert any(expected in line for line in other.lines), "Jupyter has the word alone"
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG 2's ratio of contrast."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_the_contrast_that_wcag_aa_asks_for(scheme: str) -> None:
+    sheet = (page_views.FOLDER / "style.css").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light if scheme == "light" else dark))
+    pairs = [("on-strong", "strong"), *((n, f"{n}-wash") for n in ("good", "bad", "warn"))]
+    pairs += [(n, place) for n in ("ink", "quiet", "link", "good", "bad", "warn") for place in ("paper", "wash")]
+    pairs += [(n, f"{wash}-wash") for n in ("ink", "quiet", "link") for wash in ("warn", "good", "bad")]
+    assert [(a, b) for a, b in pairs if _contrast(colours[a], colours[b]) < 4.5] == []
+    # The style sheet's own rules for code follow on the colours of the code's style.
+    mended = dict(re.findall(rf"scheme: {scheme}\) \{{ \.code \.(\w+) \{{ color: (#\w{{6}})", sheet))
+    style = get_style_by_name(page_views.CODE_STYLES[scheme])
+    code = {mended.get(STANDARD_TYPES[t], f"#{s['color']}") for t, s in style if s["color"] and t in STANDARD_TYPES}
+    places = [colours[n] for n in ("paper", "good-wash", "bad-wash", "wash")]
+    assert sorted({c for c in code for p in places if _contrast(c, p) < 4.5}) == []
 
 
 def _difference(old: tuple[str, ...], new: tuple[str, ...]) -> Difference:
@@ -61,7 +145,7 @@ def _difference(old: tuple[str, ...], new: tuple[str, ...]) -> Difference:
 def test_a_notebook_that_came_as_jupyter_is_shown_by_its_cells() -> None:
     body = '{"cells": [{"cell_type": "markdown", "source": ["*a*"]}, {"cell_type": "code", "source": "b\\nc"}]}'
     found, _ = cells(source_of(_content(body, ExportFormat.JUPYTER)), Language.PYTHON)
-    assert [(c.text, len(c.lines)) for c in found] == [("*a*", 0), (None, 2)]
+    assert [(c.prose, words(c)) for c in found] == [(True, "*a*"), (False, "b\nc")]
     for broken in ("{", "[]", '{"cells": [7]}', '{"cells": [{"source": [7]}]}'):
         assert source_of(_content(broken, ExportFormat.JUPYTER)) == broken
 

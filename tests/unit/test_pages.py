@@ -9,7 +9,7 @@ import pytest
 
 from shared import wiring
 from tests.names import HOSTILE_NAMES
-from tests.pages_site import LOAD, Seen, Site, back_up, write
+from tests.pages_site import LOAD, Seen, Site, address, back_up, write
 
 CODE = "k&y=\"'<>"
 NAMES = [
@@ -102,18 +102,34 @@ def test_a_plan_that_takes_long_is_shown_with_its_button_once_it_stands(site: Si
 
 
 def test_what_was_edited_since_is_refused_and_shown_with_the_way_on(site: Site, past: str) -> None:
-    form = next(f for f in site.get("restore", path=LOAD, at=past).forms if f["method"] == "post")
+    fields = _posted(site, {"path": LOAD, "at": past})
     write(site.world, LOAD, "print(3)\n")
-    refused = site.post("restore", **form["fields"])
+    refused = site.post("restore", **fields)
     assert ("Not restored" in refused.words, "edited_since_plan" in refused.words) == (True, True)
-    assert ("restore", {"path": LOAD, "at": past}) in refused.addresses
-    done = site.post("restore", **site.get("restore", path=LOAD, at=past).forms[1]["fields"])
+    assert "Somebody edited this notebook after you saw the plan" in refused.words
+    assert ("compare", {"path": LOAD, "from": past}) in refused.addresses
+    assert [f for f in refused.forms if f["action"] == "undo"] == [], "nothing was written"
+    (again,) = [query for route, query in refused.addresses if route == "restore"]
+    done = site.post("restore", **_posted(site, again))
+    assert ("Restored, and verified" in done.words, site.world.notebooks()[LOAD, "PYTHON"]) == (True, b"print(1)\n")
+
+
+def _posted(site: Site, plan: dict[str, str]) -> dict[str, str]:
+    """The fields of the form that restores what a page's plan says."""
+    (form,) = [f for f in site.get("restore", **plan).forms if f["method"] == "post"]
+    return dict(form["fields"])
+
+
+def test_an_undo_overwrites_what_was_edited_since_only_when_that_is_confirmed(site: Site, past: str) -> None:
+    done = site.post("restore", **_posted(site, {"path": LOAD, "at": past}))
     write(site.world, LOAD, "print(4)\n")
-    kept = site.post("undo", **done.forms[1]["fields"])
+    kept = site.post("undo", **site.fill(done, "undo"))
     assert ("Not undone" in kept.words, site.world.notebooks()[LOAD, "PYTHON"]) == (True, b"print(4)\n")
-    force = next(form["fields"] for form in kept.forms if "force" in form["fields"])
-    assert "Undone, and verified" in site.post("undo", **force).words
-    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(3)\n"
+    assert "Somebody edited this notebook after the restore" in kept.words
+    (box,) = [i for i in kept.inputs if i.get("type") == "checkbox"]
+    assert ("required" in box, "checked" in box) == (True, False)
+    assert "Undone, and verified" in site.post("undo", **site.fill(kept, "undo")).words
+    assert site.world.notebooks()[LOAD, "PYTHON"] == b"print(2)\n"
 
 
 def test_a_restore_is_not_made_twice_by_loading_its_page_again(site: Site, past: str) -> None:
@@ -146,22 +162,84 @@ def test_every_page_leads_on_and_no_name_or_content_gets_out_of_its_place(site: 
                    for f in page.forms)  # fmt: skip
         assert all(f["fields"].get("code") == CODE or "code=" in f["action"] for f in page.forms)
         assert {str(i["id"]) for i in page.inputs if i.get("type") != "hidden"} <= page.labels
-        for address in page.addresses:
-            key = (address[0], *sorted(map(str, address[1].items())))
+        for route_and_query in page.addresses:
+            key = (route_and_query[0], *sorted(map(str, route_and_query[1].items())))
             if key not in seen:
                 seen.add(key)
-                waiting.append(address)
+                waiting.append(route_and_query)
     assert {key[0] for key in seen} >= {"browse", "history", "preview", "compare", "restore"}
     assert len(seen) > 300
 
 
-def test_a_name_with_a_line_break_is_restored_by_its_form(site: Site) -> None:
-    path = "/Clients/line\nbreak"
+@pytest.mark.parametrize("name", ["line\nbreak", "return\rhere", "lone\ud800surrogate"])
+def test_what_a_form_sends_leaves_a_name_as_it_is(site: Site, name: str) -> None:
+    path = f"/Clients/in/{name}"
     write(site.world, path, "print(1)\n")
     commit = back_up(site.world)
     write(site.world, path, "print(2)\n")
-    form = next(f for f in site.get("restore", path=path, at=commit).forms if f["method"] == "post")
-    assert "Restored, and verified" in site.post("restore", **form["fields"]).words
+    fields = _posted(site, {"folder": "/Clients/in", "at": commit})
+    assert list(fields) == ["plan"]
+    assert "Restored, and verified" in site.post("restore", **fields).words
+    assert site.world.notebooks()[path, "PYTHON"] == b"print(1)\n"
+
+
+def test_the_date_of_a_folder_is_chosen_whatever_its_name(site: Site) -> None:
+    folder = "/Clients/line\nbreak\r"
+    write(site.world, f"{folder}/load", "print(1)\n")
+    back_up(site.world)
+    answer = site.ask("GET", "browse", **site.fill(site.get("browse", path=folder), "browse", at=_today(site)))
+    assert answer.status_code == 303
+    assert address(answer.headers["Location"]) == ("browse", {"path": folder, "at": _today(site)})
+
+
+def _today(site: Site) -> str:
+    return str(site.world.clock.now().date().isoformat())
+
+
+def test_results_are_shown_by_outcome_those_to_look_at_first_and_in_pages(site: Site) -> None:
+    for n in range(205):
+        write(site.world, f"/Clients/many/{n:03}", f"{n}\n")
+    commit = back_up(site.world)
+    for n in range(205):
+        write(site.world, f"/Clients/many/{n:03}", "broken\n")
+    fields = _posted(site, {"folder": "/Clients/many", "at": commit})
+    write(site.world, "/Clients/many/204", "somebody's\n")
+    site.post("restore", **fields)
+    (started,) = site.client.started
+    while not wiring.services().restores.step(started):
+        pass
+    first = site.get("restore-result", id=started)
+    assert ("Restored in part" in first.words, first.words.count("/Clients/many/")) == (True, 1)
+    assert {query["outcome"] for _, query in first.addresses if "outcome" in query} == {"refused", "verified", "all"}
+    verified = site.get("restore-result", id=started, outcome="verified")
+    assert verified.words.count("/Clients/many/") == 200
+    (rest,) = [query for _, query in verified.addresses if "offset" in query]
+    assert site.get("restore-result", **rest).words.count("/Clients/many/") == 4
+    wrong = site.get("restore-result", status=400, id=started, outcome="<")
+    assert "outcome must be all, failed, refused" in wrong.words
+
+
+def test_a_page_offers_all_of_what_it_shows_as_a_file(site: Site) -> None:
+    path = "/Clients/großer\nTeil"
+    write(site.world, path, "a\n" * 6_000)
+    commit = back_up(site.world)
+    write(site.world, path, "b\n" * 6_000 + "é")
+    seen = site.get("compare", path=path, **{"from": commit})
+    assert "1,001 lines more follow" in seen.words
+    route, query = address(seen.downloads[-1])
+    answer = site.ask("GET", route, **query)
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''gro%C3%9Fer%0ATeil.diff"
+    assert answer.get_body().decode().splitlines()[3:].count("-a") == 6_000
+    preview = site.get("preview", path=path, at=commit)
+    assert "Not everything is shown" in preview.words
+    route, query = address(preview.downloads[-1])
+    assert site.ask("GET", route, **query).get_body() == b"a\n" * 6_000
+
+
+def test_a_difference_is_told_apart_without_colours(site: Site, past: str) -> None:
+    seen = site.get("compare", path=LOAD, **{"from": past})
+    assert "−print(1)" in seen.words
+    assert "+print(2)" in seen.words
 
 
 def test_every_page_has_strict_headers(site: Site, past: str) -> None:
@@ -200,7 +278,7 @@ def test_every_page_has_strict_headers(site: Site, past: str) -> None:
         ("restore", {"plan": "../x"}, 400, "the id of a restore or plan"),
         ("restore", {"plan": "none"}, 404, "There is no restore none"),
         ("restore-result", {}, 400, "the id of a restore or plan"),
-        ("restore-result", {"id": "none", "outcome": "<"}, 400, "is not a valid Outcome"),
+        ("restore-result", {"id": "none"}, 404, "There is no restore none"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_answered_by_a_page(
@@ -218,8 +296,23 @@ def test_a_form_that_makes_no_sense_starts_nothing(site: Site, past: str, body: 
     assert wiring.services().restores.recent(10) == []
 
 
-def test_before_the_first_backup_the_folders_say_so(site: Site) -> None:
-    assert "No backup yet" in site.get("browse").words
+@pytest.mark.parametrize(
+    ("route", "query", "status"),
+    [
+        ("browse", {}, 200),
+        ("browse", {"q": "load"}, 200),
+        ("history", {"path": LOAD}, 404),
+        ("preview", {"path": LOAD}, 404),
+        ("restore", {"path": LOAD}, 404),
+    ],
+)
+def test_before_the_first_backup_every_page_says_so(site: Site, route: str, query: dict[str, str], status: int) -> None:
+    seen = site.get(route, status=status, **query)
+    assert ("No backup yet" in seen.words, "./backup sync" in seen.words) == (True, True)
+    site.world.app.runs.start("timer")
+    running = site.get(route, status=status, **query)
+    assert "The first backup is under way: 0.0 %" in running.words
+    assert 'http-equiv="refresh"' in running.text
 
 
 def test_a_folder_is_shown_as_of_a_date(site: Site, past: str) -> None:
@@ -243,6 +336,10 @@ def test_a_moved_and_a_deleted_notebook_keep_their_history(site: Site, past: str
     assert "Renamed\nfrom " + LOAD in history.words
     compared = [query for route, query in history.addresses if route == "compare"]
     assert {"path": LOAD, "from": past, "to": compared[-2]["to"]} in compared
+    (across,) = [query for query in compared if "from_path" in query]
+    assert (across["path"], across["from_path"]) == (moved, LOAD)
+    seen = site.get("compare", **across)
+    assert (f"renamed from {LOAD}" in seen.words, "not there" in seen.words) == (True, False)
     for query in compared:
         if query.get("to"):
             site.get("compare", **query)

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from local.lab import Lab
 
 OPTIONS = {"notebooks": 120}
-FOLDER_NOTEBOOKS = 60
+MANY, FOLDER_NOTEBOOKS = "/Clients/many notebooks", 60
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
     "--headless",
@@ -95,8 +95,8 @@ def _live(lab: Lab, path: str = PATH) -> str:
 def _shoot(page: Page, name: str) -> None:
     """Keep a picture where one is asked for."""
     if folder := os.environ.get("BACKUP_SCREENSHOTS"):
-        size = (page.viewport_size or {}).get("width")
-        page.screenshot(path=f"{folder}/{name}-{size}.png", full_page=True)
+        _, _, window = os.environ["PYTEST_CURRENT_TEST"].removesuffix(" (call)").partition("[")
+        page.screenshot(path=f"{folder}/{name}, {window.rstrip(']')}.png", full_page=True)
 
 
 def test_one_notebook_is_restored_in_three_clicks_and_undone(lab: Lab, page: Page, commit: str) -> None:
@@ -127,16 +127,21 @@ def _restores(lab: Lab) -> set[str]:
     return {r["id"] for r in lab.client.call("GET", "restores?limit=200")["restores"]}
 
 
-def test_a_folder_is_restored_with_progress(lab: Lab, page: Page) -> None:
-    folder = "/Clients/many notebooks"
-    lab.edit({"action": "mkdir", "path": folder})
-    paths = [f"{folder}/{n:02}" for n in range(FOLDER_NOTEBOOKS)]
+@pytest.fixture(scope="module")
+def many(lab: Lab) -> dict[str, str]:
+    """A folder's notebooks, backed up: their contents by path."""
+    paths = [f"{MANY}/{n:02}" for n in range(FOLDER_NOTEBOOKS)]
     contents = {path: f"# Databricks notebook source\nprint({n})\n" for n, path in enumerate(paths)}
-    for path, content in contents.items():
-        lab.edit({"action": "create", "path": path, "language": "PYTHON", "content": content})
+    new = [{"action": "create", "path": p, "language": "PYTHON", "content": c} for p, c in contents.items()]
+    lab.edit({"action": "mkdir", "path": MANY}, *new)
     lab.back_up()
-    lab.edit(*({"action": "edit", "path": path, "content": "broken"} for path in paths[1:]))
-    page.goto(_address(lab, "browse", path=folder))
+    return contents
+
+
+def test_a_folder_is_restored_with_progress(lab: Lab, page: Page, many: dict[str, str]) -> None:
+    broken = [path for path in many if path != f"{MANY}/00"]
+    lab.edit(*({"action": "edit", "path": path, "content": "broken"} for path in broken))
+    page.goto(_address(lab, "browse", path=MANY))
     page.get_by_role("link", name="Restore this folder").click()
     expect(page.get_by_text(f"{FOLDER_NOTEBOOKS - 1} to overwrite")).to_be_visible()
     expect(page.get_by_text("1 unchanged")).to_be_visible()
@@ -148,7 +153,7 @@ def test_a_folder_is_restored_with_progress(lab: Lab, page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Restored, and verified", timeout=60_000)
     expect(page.get_by_role("link", name=f"{FOLDER_NOTEBOOKS - 1} verified")).to_be_visible()
     _shoot(page, "result of a folder")
-    assert {path: _live(lab, path) for path in paths} == contents
+    assert {path: _live(lab, path) for path in many} == many
 
 
 def test_what_somebody_edited_meanwhile_is_left_alone_until_a_new_plan_is_seen(

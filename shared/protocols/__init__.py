@@ -1,0 +1,28 @@
+"""The outside systems, as the services see them. One adapter implements each."""
+
+from shared.protocols.history import IndexedCommit, IndexedVersion, VersionIndex
+from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
+from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
+from shared.protocols.workspace import FoundSecret, SecretFinder, Workspace
+
+__all__ = [
+    "BlobLease",
+    "BlobStore",
+    "Contents",
+    "FileChange",
+    "FoundSecret",
+    "GitCommit",
+    "IndexedCommit",
+    "IndexedVersion",
+    "PointFile",
+    "Queue",
+    "Repository",
+    "Row",
+    "SecretFinder",
+    "Signature",
+    "StoredRow",
+    "Tables",
+    "VersionIndex",
+    "Workspace",
+    "WriteFile",
+]

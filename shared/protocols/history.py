@@ -1,0 +1,85 @@
+"""The index of every version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from shared.domain.versions import CommitMark, CommitVersions, Version
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedCommit:
+    """A commit as the index knows it: `sequence` orders all of them, `is_backup` is False for a person's."""
+
+    sequence: int
+    commit: str
+    committed_at: int
+    run_id: str
+    message: str
+    is_backup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedVersion:
+    """A version with the commit that made it."""
+
+    commit: IndexedCommit
+    version: Version
+
+
+class VersionIndex(Protocol):
+    """Every version of every notebook, to be asked quickly. A cache: it is made again from the version log.
+
+    `sequence` arguments are those of `IndexedCommit`; a question about one means "as of it".
+    """
+
+    def last(self) -> CommitMark | None:
+        """The last backup that the index holds, None where it is empty."""
+        ...
+
+    def apply(self, commits: Iterable[CommitVersions], *, anew: bool = False) -> None:
+        """Add commits, the oldest first, or replace everything by them; all of it, or nothing."""
+        ...
+
+    def save(self, target: Path) -> None:
+        """Write a compact copy of the whole index to a file."""
+        ...
+
+    def load(self, source: Path) -> None:
+        """Replace the index by a copy. Raises `ValueError` where the file is none, or of another version."""
+        ...
+
+    def latest(self) -> IndexedCommit | None:
+        """The last backup."""
+        ...
+
+    def backup_by(self, when_ms: int) -> IndexedCommit | None:
+        """The last backup that was committed by then (Unix time in milliseconds)."""
+        ...
+
+    def commits(self, prefix: str) -> list[IndexedCommit]:
+        """Commits whose id begins with `prefix`, two at the most: more than one is ambiguous."""
+        ...
+
+    def versions(self, path: str) -> list[IndexedVersion]:
+        """Every version of a notebook, the newest first, with those from before it was renamed."""
+        ...
+
+    def version(self, path: str, sequence: int) -> IndexedVersion | None:
+        """The version of a notebook, which may be one that it is gone with; None where it never was."""
+        ...
+
+    def below(self, folder: str, sequence: int) -> Iterator[IndexedVersion]:
+        """The notebooks that a folder held, at any depth, in path order."""
+        ...
+
+    def children(self, folder: str, sequence: int) -> tuple[list[str], list[IndexedVersion]]:
+        """The folders, by path, and the notebooks that a folder held itself."""
+        ...
+
+    def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
+        """Notebooks whose path holds `text`, whatever its case: living ones, or those that are gone."""
+        ...

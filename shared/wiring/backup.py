@@ -1,0 +1,113 @@
+"""The services of a backup, a verification and a rebuild."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from shared.adapters.secret_finder import TokenShapes
+from shared.services.commit import CommitIdentity, CommitService
+from shared.services.drive import DriveService
+from shared.services.export import ExportService
+from shared.services.listing import TreeLister
+from shared.services.plan import PlanService
+from shared.services.rebuild import RebuildService
+from shared.services.retention import RetentionService
+from shared.services.secret_screen import SecretPolicy, SecretScreen
+from shared.services.stored_state import StoredStateCheck
+from shared.services.verify import VerifyService
+from shared.settings import Settings
+from shared.wiring.outside import Adapters
+from shared.wiring.stores import Stores
+
+
+def _lister(settings: Settings, a: Adapters, pool: ThreadPoolExecutor) -> TreeLister:
+    return TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads)
+
+
+def plan_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores) -> PlanService:
+    return PlanService(
+        lister=_lister(settings, a, pool),
+        repository=a.repository,
+        manifests=s.manifests,
+        runs=s.runs,
+        batches=s.batches,
+        findings=s.findings,
+        blobs=a.blobs,
+        root=settings.backup_root,
+        guard_share=settings.deletion_guard_share,
+        budget_seconds=settings.step_budget_seconds,
+    )
+
+
+def export_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores) -> ExportService:
+    screen = SecretScreen(TokenShapes(), SecretPolicy(settings.found_tokens))
+    return ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch, screen)
+
+
+def drive_service(settings: Settings, a: Adapters, s: Stores) -> DriveService:
+    return DriveService(
+        commits=_commits(settings, a, s),
+        runs=s.runs,
+        batches=s.batches,
+        retention=RetentionService(
+            a.blobs,
+            s.batches,
+            s.manifests,
+            s.restores,
+            a.clock,
+            staging_days=settings.staging_retention_days,
+            manifest_days=settings.manifest_retention_days,
+            restore_days=settings.restore_retention_days,
+        ),
+        clock=a.clock,
+        chunk_notebooks=settings.commit_max_files,
+        budget_seconds=settings.step_budget_seconds,
+        give_up=timedelta(hours=settings.give_up_hours),
+    )
+
+
+def _commits(settings: Settings, a: Adapters, s: Stores) -> CommitService:
+    identity = CommitIdentity(
+        settings.committer_name, settings.committer_email, settings.databricks_host, settings.backup_root
+    )
+    return CommitService(
+        repository=a.repository,
+        blobs=a.blobs,
+        manifests=s.manifests,
+        versions=s.versions,
+        runs=s.runs,
+        batches=s.batches,
+        findings=s.findings,
+        clock=a.clock,
+        scratch=settings.scratch,
+        identity=identity,
+        max_files=settings.commit_max_files,
+        max_bytes=settings.commit_max_megabytes * 2**20,
+    )
+
+
+def verify_service(settings: Settings, a: Adapters, s: Stores) -> VerifyService:
+    return VerifyService(
+        repository=a.repository,
+        workspace=a.workspace,
+        manifests=s.manifests,
+        state=StoredStateCheck(a.blobs, s.runs, s.batches, s.findings, settings.scratch),
+        store=s.maintenance,
+        clock=a.clock,
+        days=settings.verify_days,
+        read_back=settings.verify_read_back,
+    )
+
+
+def rebuild_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores) -> RebuildService:
+    return RebuildService(
+        lister=_lister(settings, a, pool),
+        repository=a.repository,
+        blobs=a.blobs,
+        manifests=s.manifests,
+        runs=s.runs,
+        store=s.maintenance,
+        root=settings.backup_root,
+        budget_seconds=settings.step_budget_seconds,
+    )

@@ -1,0 +1,98 @@
+"""Settings in, services out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.redaction import redact_logs
+from shared.services.batch_rows import BatchStore
+from shared.services.compare import CompareService
+from shared.services.content import ContentService
+from shared.services.doctor import DoctorService
+from shared.services.drive import DriveService
+from shared.services.export import ExportService
+from shared.services.history import HistoryService
+from shared.services.maintenance import MaintenanceStore
+from shared.services.plan import PlanService
+from shared.services.rebuild import RebuildService
+from shared.services.restores import RestoreService
+from shared.services.runs import RunStore
+from shared.services.status import StatusService
+from shared.services.verify import VerifyService
+from shared.services.watch import WatchService
+from shared.settings import Settings
+from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
+from shared.wiring.outside import Adapters, connect
+from shared.wiring.recovery import content_cache, history_service, restore_service
+from shared.wiring.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the entry points call."""
+
+    runs: RunStore
+    batches: BatchStore
+    plan: PlanService
+    export: ExportService
+    drive: DriveService
+    maintenance: MaintenanceStore
+    verify: VerifyService
+    rebuild: RebuildService
+    watch: WatchService
+    status: StatusService
+    doctor: DoctorService
+    history: HistoryService
+    content: ContentService
+    compare: CompareService
+    restores: RestoreService
+
+
+_around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
+
+
+@functools.lru_cache(maxsize=1)
+def services() -> Services:
+    """The process's own services, from its environment. Raises `ValidationError` naming each wrong setting."""
+    settings = Settings.model_validate({})
+    redact_logs()
+    return build(settings, _around(connect(settings)))
+
+
+def decorate(around: Callable[[Adapters], Adapters]) -> None:
+    """Have the process's own services built on adapters that `around` makes of the real ones."""
+    global _around
+    _around = around
+
+
+def build(settings: Settings, adapters: Adapters) -> Services:
+    """Services over the given adapters."""
+    a = adapters
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
+    s = Stores.over(a)
+    history = history_service(settings, a, s)
+    content = ContentService(history, a.reader, a.workspace, content_cache(settings))
+    return Services(
+        runs=s.runs,
+        batches=s.batches,
+        plan=plan_service(settings, a, pool, s),
+        export=export_service(settings, a, pool, s),
+        drive=drive_service(settings, a, s),
+        maintenance=s.maintenance,
+        verify=verify_service(settings, a, s),
+        rebuild=rebuild_service(settings, a, pool, s),
+        watch=WatchService(
+            runs=s.runs, batches=s.batches, clock=a.clock, stall=timedelta(minutes=settings.stall_minutes)
+        ),
+        status=StatusService(s.runs, s.batches, a.clock),
+        doctor=DoctorService(settings.backup_root, a),
+        history=history,
+        content=content,
+        compare=CompareService(content),
+        restores=restore_service(settings, a, pool, s, history, content),
+    )

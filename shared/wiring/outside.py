@@ -1,0 +1,86 @@
+"""The outside systems that the settings name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from azure.core.credentials import TokenCredential
+from azure.identity import DefaultAzureCredential
+
+from shared.adapters.identity import databricks_token, git_authorization
+from shared.adapters.limiter import AdaptiveLimiter
+from shared.adapters.repository import GitRepository
+from shared.adapters.storage import StorageClients
+from shared.adapters.workspace import DatabricksWorkspace
+from shared.clock import Clock, SystemClock
+from shared.protocols import BlobStore, Queue, Repository, Tables, Workspace
+from shared.redaction import remember
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The outside systems that the services are built on.
+
+    `reader` is the repository again, through a mirror of its own: what people read is not in the committer's way.
+    """
+
+    workspace: Workspace
+    repository: Repository
+    reader: Repository
+    blobs: BlobStore
+    queue: Queue
+    tables: Tables
+    clock: Clock
+
+
+def connect(settings: Settings) -> Adapters:
+    """Adapters for the outside systems that the settings name; nothing is contacted yet."""
+    clock = SystemClock()
+    credential = _credential(settings)
+    limiter = AdaptiveLimiter(
+        clock, max_per_second=settings.workspace_calls_per_second, max_in_flight=settings.workspace_threads
+    )
+    clients = _storage(settings, credential)
+    return Adapters(
+        workspace=DatabricksWorkspace(
+            settings.databricks_host, databricks_token(settings.databricks_token, credential), limiter, clock
+        ),
+        repository=_repository(settings, credential, "mirror.git"),
+        reader=_repository(settings, credential, "reader.git"),
+        blobs=clients.blobs(settings.container),
+        queue=clients.queues(),
+        tables=clients.tables(),
+        clock=clock,
+    )
+
+
+def _repository(settings: Settings, credential: Callable[[], TokenCredential], mirror: str) -> GitRepository:
+    return GitRepository(
+        settings.git_remote_url,
+        settings.git_branch,
+        settings.scratch / mirror,
+        git_authorization(settings.git_token, credential),
+        git_executable=settings.git_executable,
+    )
+
+
+def _credential(settings: Settings) -> Callable[[], TokenCredential]:
+    """azure-identity's credential, made when first needed: a local run never asks for one."""
+    return functools.lru_cache(maxsize=1)(
+        lambda: DefaultAzureCredential(managed_identity_client_id=settings.identity_client_id)
+    )
+
+
+def _storage(settings: Settings, credential: Callable[[], TokenCredential]) -> StorageClients:
+    if settings.storage is not None:
+        connection = settings.storage.get_secret_value()
+        remember(dict(part.partition("=")[::2] for part in connection.split(";")).get("AccountKey", ""))
+        return StorageClients.from_connection_string(connection)
+    uris = (settings.storage_blob_uri, settings.storage_queue_uri, settings.storage_table_uri)
+    if not all(uris):
+        raise ValueError("set AzureWebJobsStorage, or all three AzureWebJobsStorage__*ServiceUri settings")
+    blob, queue, table = (str(uri) for uri in uris)
+    return StorageClients.from_identity(blob, queue, table, credential())

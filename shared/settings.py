@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.domain.people import People
 
 
 def _alias(name: str) -> dict[str, str]:
@@ -55,8 +57,14 @@ class Settings(BaseSettings):
     committer_name: Annotated[str, Field(**_alias("BACKUP_COMMITTER_NAME"))] = "Notebook Backup"
     committer_email: Annotated[str, Field(**_alias("BACKUP_COMMITTER_EMAIL"))] = "notebook-backup@localhost"
     scratch: Annotated[Path, Field(**_alias("BACKUP_SCRATCH"))] = Path(tempfile.gettempdir()) / "notebook-backup"
+    people: Annotated[People, NoDecode, Field(**_alias("BACKUP_PEOPLE"))] = People()
     smtp_url: Annotated[SecretStr | None, Field(**_alias("SMTP_URL"))] = None
     key_vault_uri: Annotated[str | None, Field(**_alias("KEY_VAULT_URI"))] = None
+
+    @field_validator("people", mode="before")
+    @classmethod
+    def _parsed_people(cls, value: Any) -> Any:
+        return People.parse(value) if isinstance(value, str) else value
 
     @field_validator("backup_root")
     @classmethod

@@ -23,6 +23,7 @@ from typing import Any
 import requests
 import typer
 
+from local.git_server import tidy
 from local.lab import Lab
 from local.system import REPOSITORY, LocalSystem, SystemOptions
 from local.workspace.content import source
@@ -77,6 +78,8 @@ def _write_history(repository: Path, rows: list[Row], days: int, changes: int) -
         process.stdin.close()
     if process.returncode:
         raise SystemExit(f"git fast-import ended with {process.returncode}")
+    # Pushes would have left it with the reverse index that this stream does not write.
+    tidy(repository)
 
 
 def _stream(rows: list[Row], days: int, changes: int) -> Iterator[bytes]:

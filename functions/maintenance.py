@@ -29,7 +29,7 @@ def maintenance_step(message: func.QueueMessage) -> None:
     try:
         if kind is Kind.VERIFY:
             services().verify.verify(identity)
-            _keep_history()
+            _keep_history(identity)
         else:
             services().rebuild.rebuild(identity)
     except BackupError as error:
@@ -39,12 +39,15 @@ def maintenance_step(message: func.QueueMessage) -> None:
         _log.error("%s %s stopped: %s", kind.value, identity, error, extra={"action": kind.value})
 
 
-def _keep_history() -> None:
-    """Keep a copy of the history's index; what stands in the way is the verification's to name."""
+def _keep_history(identity: str) -> None:
+    """Find late authors, and keep a copy of the history's index; what fails waits for the next verification."""
     try:
+        services().attribution.catch_up(identity)
         services().history.publish()
     except BackupError as error:
-        _log.warning("no copy of the history was kept: %s", error, extra={"action": "history.publish"})
+        _log.warning(
+            "late authors, or a copy of the history, must wait: %s", error, extra={"action": "history.publish"}
+        )
 
 
 @blueprint.queue_trigger("message", f"{MAINTENANCE_QUEUE}-poison", connection="AzureWebJobsStorage")

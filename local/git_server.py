@@ -19,11 +19,13 @@ from aiohttp import BasicAuth, web
 
 REPOSITORY = "notebooks.git"
 CHUNK_BYTES = 2**16
+MOST_PACKS = 20
 _CONFIG = {
     "http.receivepack": "true",
     "receive.denyNonFastForwards": "true",
     "receive.fsckObjects": "true",
     "receive.autogc": "false",
+    "pack.writeReverseIndex": "true",
     "uploadpack.allowFilter": "true",
     "uploadpack.allowAnySHA1InWant": "true",
     "uploadpackfilter.allow": "false",
@@ -39,6 +41,14 @@ def make_repository(path: Path, branch: str = "main") -> None:
     subprocess.run(["git", "-C", str(path), "symbolic-ref", "HEAD", f"refs/heads/{branch}"], check=True)
     for name, value in _CONFIG.items():
         subprocess.run(["git", "-C", str(path), "config", name, value], check=True)
+    tidy(path)
+
+
+def tidy(path: Path) -> None:
+    """What a server does now and then: many packs become one, with the indexes that answers are made from."""
+    packs = list((path / "objects" / "pack").glob("*.pack"))
+    if len(packs) > MOST_PACKS or any(not pack.with_suffix(".rev").exists() for pack in packs):
+        subprocess.run(["git", "-C", str(path), "repack", "-a", "-d", "-q"], check=True)
 
 
 class GitServer:

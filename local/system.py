@@ -165,7 +165,11 @@ class LocalSystem:
         process = self._spawn("workspace", "local.workspace", arguments, tokens)
         process.wait_until(lambda: port_answers(port), seconds=180)
         self.workspace_url = f"http://127.0.0.1:{port}"
-        return {"DATABRICKS_HOST": self.workspace_url, "DATABRICKS_TOKEN": self.secrets["workspace"]}
+        return {
+            "DATABRICKS_HOST": self.workspace_url,
+            "DATABRICKS_TOKEN": self.secrets["workspace"],
+            "DATABRICKS_WAREHOUSE_ID": "simulated",
+        }
 
     def _start_git(self) -> dict[str, str]:
         port = free_port()

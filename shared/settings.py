@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.people import People
@@ -26,6 +26,7 @@ class Settings(BaseSettings):
 
     databricks_host: Annotated[str, Field(**_alias("DATABRICKS_HOST"))]
     databricks_token: Annotated[SecretStr | None, Field(**_alias("DATABRICKS_TOKEN"))] = None
+    databricks_warehouse_id: Annotated[str | None, Field(**_alias("DATABRICKS_WAREHOUSE_ID"))] = None
     git_remote_url: Annotated[str, Field(**_alias("GIT_REMOTE_URL"))]
     git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
     git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
@@ -57,9 +58,15 @@ class Settings(BaseSettings):
     committer_name: Annotated[str, Field(**_alias("BACKUP_COMMITTER_NAME"))] = "Notebook Backup"
     committer_email: Annotated[str, Field(**_alias("BACKUP_COMMITTER_EMAIL"))] = "notebook-backup@localhost"
     scratch: Annotated[Path, Field(**_alias("BACKUP_SCRATCH"))] = Path(tempfile.gettempdir()) / "notebook-backup"
-    people: Annotated[People, NoDecode, Field(**_alias("BACKUP_PEOPLE"))] = People()
+    attribution_days: Annotated[int, Field(**_alias("BACKUP_ATTRIBUTION_DAYS"), ge=1, le=365)] = 30
+    people: Annotated[People, NoDecode, Field(**_alias("BACKUP_PEOPLE"), default_factory=People)]
     smtp_url: Annotated[SecretStr | None, Field(**_alias("SMTP_URL"))] = None
     key_vault_uri: Annotated[str | None, Field(**_alias("KEY_VAULT_URI"))] = None
+
+    @field_serializer("people")
+    def _counted_people(self, value: People) -> str:
+        """Who people are is printed nowhere."""
+        return f"{len(value.by_mail)} people"
 
     @field_validator("people", mode="before")
     @classmethod

@@ -123,6 +123,7 @@ class FaultTap:
     def _raise(self, call: Call) -> Any:
         errors: dict[str, Callable[[], Exception]] = {
             "workspace": lambda: _workspace_error(self.declared.fault, str(call.arguments[0])),
+            "changes": lambda: _workspace_error(self.declared.fault, "system.access.audit"),
             "repository": lambda: self._of_repository(call),
             "reader": lambda: self._of_repository(call),
         }

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from shared.wiring import Adapters
 
-PORTS = ("workspace", "repository", "reader", "blobs", "queue", "tables")
+PORTS = ("workspace", "repository", "reader", "blobs", "queue", "tables", "changes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ class _Tapped:
                 arguments = (parent, deletes, self._fed(writes), *others)
             answer = method(*arguments, **options)
             # A lazy answer would have its effect after the tap was told.
-            return self._tap.after(made, list(answer) if isinstance(answer, Iterator) else answer)
+            lazy = isinstance(answer, Iterator)
+            told = self._tap.after(made, list(answer) if lazy else answer)
+            return iter(told) if lazy else told
 
         return call
 

@@ -150,11 +150,22 @@ class MemoryRepository:
     def push(self, commit: str, expected: str | None) -> None:
         """See `Repository.push`."""
         with self._remote.lock:
-            built = self._commit(commit)
-            if self._remote.head != expected or (self._remote.head and self._remote.head != built.parent):
+            chain = self._chain(commit, expected)
+            if self._remote.head != expected:
                 raise RemoteMoved(action="push", detail=f"expected {expected or 'no branch'}")
-            self._remote.commits[commit] = built
+            self._remote.commits |= chain
             self._remote.head = commit
+
+    def _chain(self, commit: str, expected: str | None) -> dict[str, MemoryCommit]:
+        """The commits that were built from `expected` to `commit`."""
+        found: dict[str, MemoryCommit] = {}
+        name: str | None = commit
+        while name is not None and name != expected and name not in self._remote.commits:
+            found[name] = self._commit(name)
+            name = found[name].parent
+        if name != expected:
+            raise RepositoryError(action="push", detail=f"{commit} does not follow on {expected or 'nothing'}")
+        return found
 
     def message(self, commit: str) -> str:
         """See `Repository.message`."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from local.faults.crash_points import Crash
 from local.faults.taps import Tap, tapped
+from local.memory.changes import MemoryChangeLog
 from local.memory.clock import ManualClock
 from local.memory.repository import MemoryRemote
 from local.memory.storage import MemoryBlobs, MemoryMessage, MemoryQueues, MemoryTables
@@ -113,6 +114,7 @@ class World:
             queue=self.queues,
             tables=self.tables,
             clock=self.clock,
+            changes=MemoryChangeLog(self.model, self.workspace.behaviour),
         )
         settings = Settings.model_validate(
             {

@@ -17,6 +17,9 @@ MOST_SOURCE_BYTES = 10_485_760
 MOST_IMPORT_BYTES = 10_485_760
 MOST_JUPYTER_BYTES = 104_857_600
 CHUNK_ROWS = 1_000
+AUDIT_COLUMNS = ("event_time", "user_email", "service_name", "action_name", "request_params", "event_id")
+
+type Rows = list[list[str]]
 
 
 class WorkspaceApi:
@@ -24,7 +27,8 @@ class WorkspaceApi:
 
     def __init__(self, model: WorkspaceModel, behaviour: Behaviour, user: str) -> None:
         self._model, self._behaviour, self._user = model, behaviour, user
-        self._results: dict[str, list[list[Any]]] = {}
+        self._results: dict[str, Rows] = {}
+        self._polls: dict[str, int] = {}
 
     def list(self, query: Mapping[str, str]) -> dict[str, Any]:
         """GET workspace/list."""
@@ -95,7 +99,6 @@ class WorkspaceApi:
             raise ApiError(400, "BAD_REQUEST", "only system.access.audit can be queried here")
         given = {p["name"]: p.get("value") for p in body.get("parameters", [])}
         low, high = int(given.get("from") or 0), int(given.get("to") or 2**62)
-        columns = ("event_time", "user_email", "service_name", "action_name", "request_params", "event_id")
         rows = [
             [
                 str(e["event_time"]),
@@ -105,13 +108,22 @@ class WorkspaceApi:
                 json.dumps(e["request_params"]),
                 e["event_id"],
             ]
-            for e in self._model.audit
-            if low <= e["event_time"] < high
+            for number, e in enumerate(self._model.audit)
+            if low <= e["event_time"] < high and self._has_come(number, e["event_time"])
         ]
         statement = f"statement-{len(self._results) + 1}"
         self._results[statement] = rows
+        self._polls[statement] = self._behaviour.statement_polls
+        return self.statement(statement)
+
+    def statement(self, statement: str) -> dict[str, Any]:
+        """GET sql/statements/{id}: how a statement stands, with the first chunk of its result once there is one."""
+        rows = self._rows_of(statement)
+        if self._polls[statement] > 0:
+            self._polls[statement] -= 1
+            return {"statement_id": statement, "status": {"state": "PENDING"}}
+        schema = {"columns": [{"name": c, "position": i} for i, c in enumerate(AUDIT_COLUMNS)]}
         chunks = max(1, -(-len(rows) // CHUNK_ROWS))
-        schema = {"columns": [{"name": c, "position": i} for i, c in enumerate(columns)]}
         return {
             "statement_id": statement,
             "status": {"state": "SUCCEEDED"},
@@ -119,11 +131,19 @@ class WorkspaceApi:
             "result": self.chunk(statement, 0),
         }
 
+    def _has_come(self, number: int, at: int) -> bool:
+        """Whether a row of the audit table can be read already."""
+        late = number % self._behaviour.audit_late_every == 0
+        return not late or at + self._behaviour.audit_late_seconds * 1000 <= self._model.now_ms()
+
+    def _rows_of(self, statement: str) -> Rows:
+        if statement not in self._results:
+            raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"The statement {statement} was not found.")
+        return self._results[statement]
+
     def chunk(self, statement: str, index: int) -> dict[str, Any]:
         """GET sql/statements/{id}/result/chunks/{index}: up to `CHUNK_ROWS` rows, and where it goes on."""
-        rows = self._results.get(statement)
-        if rows is None:
-            raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"The statement {statement} was not found.")
+        rows = self._rows_of(statement)
         start = index * CHUNK_ROWS
         part = rows[start : start + CHUNK_ROWS]
         answer = {"chunk_index": index, "row_offset": start, "row_count": len(part), "data_array": part}

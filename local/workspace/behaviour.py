@@ -15,13 +15,18 @@ class Behaviour:
 
     `faults` are `{kind, path_prefix?, endpoint?, times?, every?}` with kind `429`, `500`, `503`, `504`,
     `close`, `cut_body`, `error_200` or `echo` (a refusal that repeats the credential); `zip_style` is
-    `named`, `bare` or `never`; `throttle_style` is `retry_after`, `plain` or `empty_body`.
+    `named`, `bare` or `never`; every `audit_late_every`-th row of the audit table comes `audit_late_seconds` late,
+    and a statement's result is ready after `statement_polls` questions;
+    `throttle_style` is `retry_after`, `plain` or `empty_body`.
     """
 
     latency_ms: float = 0.0
     ceiling: float = 0.0
     throttle_style: str = "plain"
     zip_style: str = "named"
+    audit_late_seconds: float = 0.0
+    audit_late_every: int = 3
+    statement_polls: int = 0
     denied: list[str] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
 

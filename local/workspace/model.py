@@ -89,9 +89,13 @@ class WorkspaceModel:
                     if line.endswith("\n"):
                         self._perform(json.loads(line))
 
+    def now_ms(self) -> int:
+        """The time of the workspace, Unix milliseconds."""
+        return int(self._now() * 1000)
+
     def apply(self, op: str, user: str, **fields: Any) -> None:
         """Perform an operation and keep it. Raises `ApiError`, and changes nothing then."""
-        operation = {"op": op, "user": user, "at": int(self._now() * 1000), **fields}
+        operation = {"op": op, "user": user, "at": self.now_ms(), **fields}
         self._perform(operation)
         if self._journal:
             with self._journal.open("a") as lines:

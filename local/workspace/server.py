@@ -22,7 +22,7 @@ from local.workspace.model import ApiError, WorkspaceModel
 
 type Answer = bytes | dict[str, Any]
 _PREFIX = "/api/2.0/"
-_CHUNK = re.compile(r"sql/statements/([^/]+)/result/chunks/(\d+)")
+_STATEMENT = re.compile(r"sql/statements/([^/]+)(?:/result/chunks/(\d+))?")
 
 
 class WorkspaceServer:
@@ -102,9 +102,10 @@ class WorkspaceServer:
         known = ("GET", "PATCH", "DELETE") if number else ("GET", "POST")
         if resource in self._resources and method in known and (number.isdecimal() or not number):
             return functools.partial(self._resources[resource], method, int(number) if number else None)
-        chunk = _CHUNK.fullmatch(endpoint)
-        if chunk and method == "GET":
-            return lambda _: self._api.chunk(chunk[1], int(chunk[2]))
+        statement = _STATEMENT.fullmatch(endpoint)
+        if statement and method == "GET":
+            name, chunk = statement.groups()
+            return lambda _: self._api.statement(name) if chunk is None else self._api.chunk(name, int(chunk))
         raise ApiError(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} /api/2.0/{endpoint}'")
 
     def _faulty(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:

@@ -192,9 +192,12 @@ class GitRepository:
         return True
 
     def _check_child(self, commit: str, expected: str | None) -> None:
-        """The lease would let any commit through: this one has to follow on what is there."""
-        parents = self._mirror.text("read the commit", "log", "-1", "--format=%P", commit).split()
-        if parents != ([expected] if expected else []):
+        """The lease would let any commit through: this one has to follow on what is there, one after the other."""
+        above = [f"^{expected}"] if expected else []
+        rows = self._mirror.text("read the commits", "rev-list", "--parents", commit, *above).splitlines()
+        parents = [row.split()[1:] for row in rows]
+        names = [row.split()[0] for row in rows]
+        if not rows or parents != [*([name] for name in names[1:]), [expected] if expected else []]:
             raise RepositoryError(action="push", detail=f"{commit} does not follow on {expected or 'nothing'}")
 
     def _remote_head(self) -> str | None:

@@ -119,6 +119,24 @@ class SqliteVersionIndex:
         where = "WHERE v.sequence = n.latest AND n.gone = ? AND instr(n.folded, ?) ORDER BY n.path LIMIT ?"
         return list(self._select(where, (deleted, _folded(text), limit)))
 
+    def unattributed(self, since_ms: int) -> list[IndexedVersion]:
+        """See `VersionIndex.unattributed`."""
+        edit = schema.KINDS.index(VersionKind.BRANCH_EDIT)
+        return list(self._select("WHERE c.at >= ? AND v.author IS NULL AND v.kind != ?", (since_ms, edit)))
+
+    def corrections(self) -> set[str]:
+        """See `VersionIndex.corrections`."""
+        return {name for (name,) in self._rows("SELECT name FROM corrections")}
+
+    def correct(self, name: str, authors: Iterable[tuple[str, str, str]]) -> None:
+        """See `VersionIndex.correct`."""
+        with self._open() as db, db:
+            db.execute("BEGIN IMMEDIATE")
+            writer = _Writer(db)
+            for commit, path, author in authors:
+                writer.correct(commit, path, author)
+            db.execute("INSERT OR IGNORE INTO corrections VALUES (?)", (name,))
+
     def _commit(self, where: str, *given: Any) -> IndexedCommit | None:
         rows = self._rows(f"SELECT sequence, id, at, run, message, backup FROM commits {where}", given)
         return next(map(_indexed_commit, rows), None)
@@ -182,6 +200,15 @@ class _Writer:
         self._enter(sequence, commit.mark.commit, commit, commit.message, backup=True)
         for version in commit.versions:
             self._version(version, sequence - (version.kind is VersionKind.BRANCH_EDIT))
+
+    def correct(self, commit: str, path: str, author: str) -> None:
+        """Name the author of a version that had none."""
+        statement = (
+            "UPDATE versions SET author = ? WHERE author IS NULL"
+            " AND notebook = (SELECT id FROM notebooks WHERE path = ?)"
+            " AND sequence IN (SELECT sequence FROM commits WHERE id = ? AND backup)"
+        )
+        self._db.execute(statement, (self._author(author), _encoded(path), commit))
 
     def _enter(self, sequence: int, commit: str, of: CommitVersions, message: str, *, backup: bool) -> None:
         row = (sequence, commit, of.committed_at, of.run_id, message, backup)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.domain.notebooks import ExportFormat, Language
 from shared.domain.versions import VersionKind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """A file of another version is made anew: the index is a cache."""
 KINDS = tuple(VersionKind)
 LANGUAGES = tuple(Language)
@@ -29,8 +29,11 @@ CREATE TABLE versions (
     size INTEGER, language INTEGER NOT NULL, format INTEGER NOT NULL, modified_at INTEGER, other INTEGER,
     author INTEGER, PRIMARY KEY (notebook, sequence)
 ) WITHOUT ROWID;
+CREATE TABLE corrections (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-EMPTY = "".join(f"DELETE FROM {table};" for table in ("commits", "folders", "notebooks", "authors", "versions"))
+EMPTY = "".join(
+    f"DELETE FROM {table};" for table in ("commits", "folders", "notebooks", "authors", "versions", "corrections")
+)
 SELECT = """
 SELECT c.sequence, c.id, c.at, c.run, c.message, c.backup,
        n.path, v.kind, v.blob, v.sha256, v.size, v.language, v.format, v.modified_at, o.path, a.name

@@ -85,16 +85,13 @@ class DatabricksWorkspace:
         """See `Workspace.delete_notebook`."""
         self._call("POST", "workspace/delete", path, {}, json.dumps({"path": path}).encode())
 
+    def api(self, method: str, endpoint: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A call of another part of the workspace's API, below `/api/2.0/`, that can be repeated."""
+        data = json.dumps(body).encode() if body is not None else None
+        return _object(endpoint, self._call(method, endpoint, endpoint, {}, data).body)
+
     def _json(self, method: str, endpoint: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        data = self._call(method, endpoint, path, query).body
-        try:
-            body = json.loads(data)
-        except ValueError:
-            raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its answer is no JSON") from None
-        if not isinstance(body, dict) or "error_code" in body:
-            raise_for(path, 200, data)
-        answer: dict[str, Any] = body
-        return answer
+        return _object(path, self._call(method, endpoint, path, query).body)
 
     def _call(
         self, method: str, endpoint: str, path: str, query: Mapping[str, str], body: bytes | None = None
@@ -136,6 +133,18 @@ class DatabricksWorkspace:
         else:
             self._limiter.accepted()
         return answer
+
+
+def _object(path: str, data: bytes) -> dict[str, Any]:
+    """The JSON object of an answer. Raises `WorkspaceUnavailable` where it is none, and the error that it may be."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        raise WorkspaceUnavailable(path=path, error_code="BAD_BODY", detail="its answer is no JSON") from None
+    if not isinstance(body, dict) or "error_code" in body:
+        raise_for(path, 200, data)
+    answer: dict[str, Any] = body
+    return answer
 
 
 def _encoded(query: Mapping[str, str]) -> str:

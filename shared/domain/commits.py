@@ -107,15 +107,15 @@ def entry_of(notebook: StagedNotebook) -> ManifestEntry:
 
 
 def message(
-    when: datetime, run_id: str, workspace: str, root: str, counts: Mapping[ChangeKind, int], failed: int = 0
+    when: datetime, run_id: str, workspace: str, root: str, counts: Mapping[ChangeKind, int], anchor: str = ""
 ) -> str:
-    """A commit message: UTC time, counts, and trailers with run, workspace and root."""
+    """A commit message: UTC time, counts, and trailers with run, workspace and root; `anchor` is one more."""
     parts = [f"{count} {kind.value}" for kind in ChangeKind if (count := counts.get(kind, 0))]
-    parts += [f"{failed} failed"] if failed else []
     return (
         f"{subject(when, counts)}\n\n"
         f"{', '.join(parts) or 'no notebook changed'}\n\n"
         f"{RUN_TRAILER}: {run_id}\nBackup-Workspace: {workspace}\nBackup-Root: {root}\n"
+        + (f"{anchor}\n" if anchor else "")
     )
 
 

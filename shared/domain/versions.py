@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
@@ -140,31 +140,33 @@ def _version(
     )
 
 
-def encode_versions(commit: CommitVersions) -> bytes:
-    """A commit's versions as the bytes of a blob: a header line, then one JSON array a version, gzipped."""
-    before = [commit.before.sequence, commit.before.commit] if commit.before else None
-    header = [commit.mark.sequence, commit.mark.commit, before, commit.run_id, commit.committed_at]
-    lines = [
-        json.dumps([*header, commit.message, commit.author, commit.branch]),
-        *(json.dumps(_FIELDS(v)) for v in commit.versions),
-    ]
+def encode_versions(commits: Sequence[CommitVersions]) -> bytes:
+    """Commits that were pushed together as the bytes of a blob, the oldest first, gzipped.
+
+    Of each, a header line with the number of its versions, then one JSON array a version.
+    """
+    lines: list[str] = []
+    for commit in commits:
+        before = [commit.before.sequence, commit.before.commit] if commit.before else None
+        header = [commit.mark.sequence, commit.mark.commit, before, commit.run_id, commit.committed_at]
+        lines.append(json.dumps([*header, commit.message, commit.author, commit.branch, len(commit.versions)]))
+        lines += [json.dumps(_FIELDS(v)) for v in commit.versions]
     return gzip.compress("\n".join(lines).encode(), compresslevel=1, mtime=0)
 
 
-def decode_versions(data: bytes) -> CommitVersions:
+def decode_versions(data: bytes) -> tuple[CommitVersions, ...]:
     """The reverse of `encode_versions`."""
-    header, *lines = gzip.decompress(data).split(b"\n")
-    sequence, commit, before, run_id, committed_at, message, author, branch = json.loads(header)
-    return CommitVersions(
-        CommitMark(sequence, commit),
-        CommitMark(*before) if before else None,
-        run_id,
-        committed_at,
-        message,
-        author,
-        branch,
-        tuple(_decoded(lines)),
-    )
+    lines = gzip.decompress(data).split(b"\n")
+    found: list[CommitVersions] = []
+    start = 0
+    while start < len(lines):
+        sequence, commit, before, run_id, committed_at, message, author, branch, *counted = json.loads(lines[start])
+        end = start + 1 + counted[0] if counted else len(lines)
+        mark, earlier = CommitMark(sequence, commit), CommitMark(*before) if before else None
+        versions = tuple(_decoded(lines[start + 1 : end]))
+        found.append(CommitVersions(mark, earlier, run_id, committed_at, message, author, branch, versions))
+        start = end
+    return tuple(found)
 
 
 def _decoded(lines: list[bytes]) -> Iterator[Version]:

@@ -1,5 +1,6 @@
 """The outside systems, as the services see them. One adapter implements each."""
 
+from shared.protocols.changes import ChangeLog
 from shared.protocols.history import IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
@@ -8,6 +9,7 @@ from shared.protocols.workspace import FoundSecret, SecretFinder, Workspace
 __all__ = [
     "BlobLease",
     "BlobStore",
+    "ChangeLog",
     "Contents",
     "FileChange",
     "FoundSecret",

@@ -83,3 +83,15 @@ class VersionIndex(Protocol):
     def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
         """Notebooks whose path holds `text`, whatever its case: living ones, or those that are gone."""
         ...
+
+    def unattributed(self, since_ms: int) -> list[IndexedVersion]:
+        """Versions of backups since then (Unix milliseconds) whose author nobody knew, people's edits left out."""
+        ...
+
+    def corrections(self) -> set[str]:
+        """Names of the corrections that the index holds already."""
+        ...
+
+    def correct(self, name: str, authors: Iterable[tuple[str, str, str]]) -> None:
+        """Enter authors that were found later, each by commit and path, under a name; again changes nothing."""
+        ...

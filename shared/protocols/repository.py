@@ -87,6 +87,8 @@ class Repository(Protocol):
     def push(self, commit: str, expected: str | None) -> None:
         """Move the remote branch from `expected` to `commit`, fast-forward only, never forced.
 
+        The commits between them go with it; each follows on one other alone.
+
         Raises `RemoteMoved` where the branch is no longer at `expected`, `RepositoryError` otherwise.
         A push that had its effect but lost its answer is found by `fetch`.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,7 @@ from shared.services.audit_rows import (
     Where,
 )
 
+_log = logging.getLogger("backup.audit")
 MOST_ATTEMPTS = 500
 """Times that other writers may be first in a row."""
 LONGEST_PAUSE_MS = 64
@@ -87,6 +89,14 @@ class AuditTrail:
     def head(self) -> AuditHead:
         """The last record's number and hash, for the trailer of a commit. Raises `AuditDamaged`."""
         return self._rows.state().head
+
+    def anchor(self) -> str:
+        """The trailer for a commit; none where the trail cannot be read, which keeps no backup from being made."""
+        try:
+            return self.head().trailer()
+        except Exception as error:  # noqa: BLE001 - the verification of the trail names what is wrong with it
+            _log.warning("no audit head for a commit: %s", type(error).__name__, extra={"action": "audit.anchor"})
+            return ""
 
     def records(
         self,

@@ -7,7 +7,7 @@ remote head, each enough by itself.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from shared.clock import Clock
 from shared.domain.batches import Failure, Notice, StagedNotebook
-from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, TreeChange, apply, message, subject
-from shared.domain.manifest import Manifest
+from shared.domain.commits import apply
 from shared.domain.runs import BatchStatus
-from shared.domain.versions import CommitMark, CommitVersions, versions_of
 from shared.errors import DamagedBlob, RemoteMoved, RepositoryError
-from shared.protocols import BlobStore, Repository, Signature, WriteFile
+from shared.protocols import BlobStore, Repository
+from shared.services.attribution import AttributionService, Known
 from shared.services.batch_rows import BatchStore, staging_blob
-from shared.services.branch import Head, find_head
+from shared.services.branch import find_head
+from shared.services.commit_chain import Chain, ChainBuilder, CommitIdentity
 from shared.services.findings import FindingStore
 from shared.services.lease import held
 from shared.services.manifests import Checkpoint, ManifestStore
@@ -37,16 +37,6 @@ PARALLEL_DOWNLOADS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class CommitIdentity:
-    """What commits say of themselves: committer, workspace and backup root."""
-
-    name: str
-    email: str
-    workspace: str
-    root: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Chunk:
     """Staged batches that go into one commit, and paths to remove with the last of them."""
 
@@ -54,16 +44,6 @@ class _Chunk:
     notebooks: tuple[StagedNotebook, ...]
     sources: dict[str, tuple[StagedArchive, str]]
     removed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pushed:
-    """A commit that the remote holds, what it changed over `base`, and what had to be settled."""
-
-    commit: str
-    change: TreeChange
-    base: Head
-    notices: list[Notice]
 
 
 class CommitService:
@@ -79,15 +59,18 @@ class CommitService:
         runs: RunStore,
         batches: BatchStore,
         findings: FindingStore,
+        attribution: AttributionService,
         clock: Clock,
         scratch: Path,
         identity: CommitIdentity,
+        anchor: Callable[[], str],
         max_files: int,
         max_bytes: int,
     ) -> None:
         self._repository, self._blobs, self._manifests = repository, blobs, manifests
         self._versions, self._runs, self._batches, self._findings = versions, runs, batches, findings
-        self._clock, self._scratch, self._identity = clock, scratch, identity
+        self._clock, self._scratch, self._attribution = clock, scratch, attribution
+        self._chains = ChainBuilder(repository, identity, anchor)
         self._max_files, self._max_bytes = max_files, max_bytes
 
     def commit_staged(self, run_id: str) -> None:
@@ -152,18 +135,21 @@ class CommitService:
     def _commit(
         self, run_id: str, chunk: _Chunk, before: Checkpoint | None, still_held: Callable[[], None]
     ) -> Checkpoint:
-        pushed = self._push(run_id, chunk, before, still_held)
-        head, change = pushed.commit, pushed.change
-        self._versions.save(self._changed(run_id, pushed, before))
-        saved = self._manifests.save(run_id, head, change.manifest, before)
+        known = self._attribution.of_run(run_id)
+        chain, notices = self._push(run_id, chunk, before, known, still_held)
+        self._versions.save(self._chains.versions(chain, before))
+        saved = self._manifests.save(run_id, chain.marks(before)[-1], chain.change.manifest, before)
         # Named before the batches count as committed: a crash in between repeats the group, and the names.
         source = f"commit-{chunk.batch_ids[0] if chunk.batch_ids else 'deletions'}"
-        self._findings.record_failures(run_id, source, [_blocked(n) for n in change.blocked])
-        self._findings.record_notices(run_id, source, [*pushed.notices, *map(_overruled, change.conflicts)])
-        self._runs.update(run_id, commit=head)
+        self._findings.record_failures(run_id, source, [_blocked(n) for n in chain.change.blocked])
+        settled = [*notices, *known.notices, *map(_overruled, chain.change.conflicts)]
+        self._findings.record_notices(run_id, source, settled)
+        self._runs.update(run_id, commit=saved.commit)
         return saved
 
-    def _push(self, run_id: str, chunk: _Chunk, before: Checkpoint | None, still_held: Callable[[], None]) -> _Pushed:
+    def _push(
+        self, run_id: str, chunk: _Chunk, before: Checkpoint | None, known: Known, still_held: Callable[[], None]
+    ) -> tuple[Chain, list[Notice]]:
         """Build on the remote head and push; on a head that moved meanwhile, build again."""
         manifest = before.manifest if before else {}
         notices: dict[Notice, None] = {}
@@ -171,51 +157,16 @@ class CommitService:
             head = find_head(self._repository, before)
             notices |= dict.fromkeys(head.notices)
             change = apply(manifest, chunk.notebooks, chunk.removed, head.tree, head.strays)
-            commit = self._build(run_id, head, change, chunk)
+            chain = self._chains.build(run_id, self._clock.now(), head, change, manifest, known, chunk.sources)
             still_held()
-            if commit is None:
-                # Already there: the push had its effect and its answer, or what follows it, was lost.
-                return _Pushed(str(head.commit), change, head, list(notices))
-            self._check_built(head, commit, change)
-            try:
-                self._repository.push(commit, head.commit)
-            except RemoteMoved:
-                continue
-            return _Pushed(commit, change, head, list(notices))
+            # With no commit it is there already: the push had its effect and its answer, or what follows it, was lost.
+            if chain.commits:
+                try:
+                    self._repository.push(chain.last, head.commit)
+                except RemoteMoved:
+                    continue
+            return chain, list(notices)
         raise RepositoryError(action="push", detail=f"the branch moved {MOST_REBUILDS} times in a row")
-
-    def _changed(self, run_id: str, pushed: _Pushed, before: Checkpoint | None) -> CommitVersions:
-        change, base = pushed.change, pushed.base
-        old: Manifest = before.manifest if before else {}
-        return CommitVersions(
-            mark=CommitMark(before.sequence + 1 if before else 1, pushed.commit),
-            before=CommitMark(before.sequence, before.commit) if before else None,
-            run_id=run_id,
-            committed_at=int(self._clock.now().timestamp() * 1000),
-            message=subject(self._clock.now(), change.counts),
-            author=self._identity.name,
-            branch=base.commit if change.conflicts else None,
-            versions=versions_of(old, change.manifest, change.writes, base.tree, set(change.conflicts)),
-        )
-
-    def _check_built(self, head: Head, commit: str, change: TreeChange) -> None:
-        """Before anybody sees a commit, it must differ from the head by exactly what was exported and removed."""
-        expected: dict[str, str | None] = {n.file: n.blob for n in change.writes if head.tree.get(n.file) != n.blob}
-        expected |= dict.fromkeys(change.deletes)
-        found = self._repository.changes(head.commit, commit)
-        if ATTRIBUTES_FILE not in head.tree:
-            found.pop(ATTRIBUTES_FILE, None)
-        if found != expected:
-            wrong = sorted(f for f in found.keys() | expected.keys() if found.get(f, "-") != expected.get(f, "-"))
-            detail = f"{len(wrong)} files are not as they must be, {wrong[0]!r} among them"
-            raise RepositoryError(action="build a commit", detail=detail)
-
-    def _build(self, run_id: str, head: Head, change: TreeChange, chunk: _Chunk) -> str | None:
-        now = self._clock.now()
-        who = Signature(self._identity.name, self._identity.email, when=now)
-        text = message(now, run_id, self._identity.workspace, self._identity.root, change.counts)
-        writes = _writes(head.tree, change, chunk)
-        return self._repository.build_commit(head.commit, change.deletes, writes, text, who, who)
 
     def _open(self, run_id: str, batch_ids: tuple[str, ...], removed: tuple[str, ...], stack: ExitStack) -> _Chunk:
         """Download the archives; a damaged one puts its batch back to be exported again."""
@@ -243,16 +194,6 @@ class CommitService:
         archive = StagedArchive(target)
         stack.callback(archive.close)
         return archive
-
-
-def _writes(tree: Mapping[str, str], change: TreeChange, chunk: _Chunk) -> Iterator[WriteFile]:
-    """Files whose bytes the tree does not hold yet, in path order."""
-    if ATTRIBUTES_FILE not in tree:
-        yield WriteFile(ATTRIBUTES_FILE, len(ATTRIBUTES), iter([ATTRIBUTES]))
-    for notebook in change.writes:
-        if tree.get(notebook.file) != notebook.blob:
-            archive, member = chunk.sources[notebook.file]
-            yield WriteFile(notebook.file, notebook.size, archive.chunks(member))
 
 
 def _blocked(notebook: StagedNotebook) -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 import shutil
 import threading
@@ -24,6 +25,9 @@ FRESH_SECONDS = 0.5
 COPY_AFTER = 50
 """Backups since the last kept copy of the index after which another is made."""
 COPIES_KEPT = 2
+CORRECTED_SECONDS = 60.0
+"""How long authors that another process found later may be missing."""
+CORRECTIONS = "history-authors/"
 FEWEST_DIGITS = 7
 LATEST = "latest"
 _log = logging.getLogger("backup.history")
@@ -60,7 +64,7 @@ class HistoryService:
         self._manifests, self._repository = manifests, repository
         self._blobs, self._clock, self._root, self._scratch = blobs, clock, root, scratch
         self._lock = threading.Lock()
-        self._checked_at = float("-inf")
+        self._checked_at = self._corrected_at = float("-inf")
 
     @property
     def root(self) -> str:
@@ -104,6 +108,21 @@ class HistoryService:
         """Notebooks whose path holds a text."""
         self._refresh()
         return self._index.find(text, deleted=deleted, limit=limit)
+
+    def unattributed(self, since_ms: int) -> list[IndexedVersion]:
+        """Versions of the backups since then (Unix milliseconds) whose author nobody knew."""
+        self._refresh()
+        return self._index.unattributed(since_ms)
+
+    def before(self, path: str, sequence: int) -> IndexedVersion | None:
+        """The version of a notebook that a commit found."""
+        return self._index.version(path, sequence - 1)
+
+    def correct_authors(self, name: str, authors: list[tuple[str, str, str]]) -> None:
+        """Keep authors that were found later, each by commit and path, beside the log, and show them."""
+        blob = f"{CORRECTIONS}{name}.json"
+        self._blobs.put(blob, json.dumps(authors).encode())
+        self._index.correct(blob, authors)
 
     def publish(self) -> None:
         """Keep a copy of the index, where many backups came since the last: a new instance starts from it."""
@@ -154,8 +173,22 @@ class HistoryService:
 
     def _bring_up_to_date(self) -> None:
         head, last = self._manifests.mark(), self._index.last()
-        if head is None or head == last:
-            return
+        moved = head is not None and head != last
+        if head is not None and moved:
+            self._take_in(head, last)
+        if moved or self._clock.monotonic() - self._corrected_at >= CORRECTED_SECONDS:
+            self._take_corrections()
+            self._corrected_at = self._clock.monotonic()
+
+    def _take_corrections(self) -> None:
+        known = self._index.corrections()
+        for name in [n for n in self._blobs.names(CORRECTIONS) if n not in known]:
+            try:
+                self._index.correct(name, [(c, p, a) for c, p, a in json.loads(self._blobs.get(name))])
+            except (KeyError, DamagedBlob, ValueError) as error:
+                _log.warning("%s is of no use: %s", name, type(error).__name__, extra={"action": "history.correct"})
+
+    def _take_in(self, head: CommitMark, last: CommitMark | None) -> None:
         copies = {} if last else self._log_store.copies()
         missing: list[CommitVersions] = []
         try:
@@ -175,7 +208,7 @@ class HistoryService:
         """Gather the backups from `head` back, the newest first; returns the known one they follow on, if any."""
         wanted: CommitMark | None = head
         while wanted and wanted not in known:
-            missing.append(self._log_store.load(wanted))
+            missing += reversed(self._log_store.load(wanted))
             wanted = missing[-1].before
         return wanted
 

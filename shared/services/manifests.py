@@ -94,10 +94,9 @@ class ManifestStore:
         manifest = decode_manifest(data)
         return Checkpoint(str(stored.row["commit"]), manifest, int(stored.row["sequence"] or 0), stored.etag)
 
-    def save(self, run_id: str, commit: str, manifest: Manifest, before: Checkpoint | None) -> Checkpoint:
-        """Write a manifest, then move the checkpoint on from `before`. Raises `StateConflict`."""
-        sequence, etag = (before.sequence, before.etag) if before else (0, None)
-        return self._save(run_id, commit, manifest, sequence + 1, etag)
+    def save(self, run_id: str, mark: CommitMark, manifest: Manifest, before: Checkpoint | None) -> Checkpoint:
+        """Write a manifest, then move the checkpoint on from `before` to `mark`. Raises `StateConflict`."""
+        return self._save(run_id, mark.commit, manifest, mark.sequence, before.etag if before else None)
 
     def overwrite(self, run_id: str, commit: str, manifest: Manifest) -> Checkpoint:
         """Write a manifest and a checkpoint whatever stands there, damaged or not. Raises `StateConflict`."""

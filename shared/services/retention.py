@@ -12,7 +12,7 @@ from shared.services.manifests import ManifestStore
 from shared.services.restore_store import RestoreStore
 from shared.services.stored_plan import plan_blob
 
-_OF_RUNS = ("staging/", "batches/", "failures/", "notices/", "plans/")
+_OF_RUNS = ("staging/", "batches/", "failures/", "notices/", "plans/", "changes/")
 
 
 class RetentionService:

@@ -18,7 +18,17 @@ from shared.services.runs import RunStore
 from shared.services.staged_archive import DamagedArchive, StagedArchive
 from shared.services.stored_plan import StoredPlan, load_plan, plan_blob
 
-_PREFIXES = ("batches/", "plans/", "failures/", "notices/", "manifests/", "history/", "restores/")
+_PREFIXES = (
+    "batches/",
+    "plans/",
+    "failures/",
+    "notices/",
+    "manifests/",
+    "changes/",
+    "history/",
+    "history-authors/",
+    "restores/",
+)
 _MOST_RUNS = 500
 _PLANNED = (Phase.EXPORTING, Phase.FINISHING, Phase.DONE)
 

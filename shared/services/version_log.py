@@ -1,10 +1,12 @@
-"""The version log: one blob for each backup that changed something, what it changed, and the backup before it.
+"""The version log: one blob for each push, what its commits changed, and the backup before it.
 
 It is written before the checkpoint that names its commit, and kept for good. The checkpoint tells which
 blobs count: the one of its own commit, and those that it leads back to.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from shared.domain.versions import CommitMark, CommitVersions, decode_versions, encode_versions
 from shared.errors import DamagedBlob
@@ -27,12 +29,12 @@ class VersionLog:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
-    def save(self, commit: CommitVersions) -> None:
-        """Keep what a commit changed; the same again overwrites itself."""
-        self._blobs.put(_name(commit.mark), encode_versions(commit))
+    def save(self, commits: Sequence[CommitVersions]) -> None:
+        """Keep what commits changed that were pushed together; the same again overwrites itself."""
+        self._blobs.put(_name(commits[-1].mark), encode_versions(commits))
 
-    def load(self, mark: CommitMark) -> CommitVersions:
-        """What a commit changed. Raises `VersionLogGap` where that is lost or damaged."""
+    def load(self, mark: CommitMark) -> tuple[CommitVersions, ...]:
+        """What a commit changed, after those that were pushed with it. Raises `VersionLogGap` where it is lost."""
         try:
             return decode_versions(self._blobs.get(_name(mark)))
         except (KeyError, DamagedBlob):

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from shared.adapters.secret_finder import TokenShapes
-from shared.services.commit import CommitIdentity, CommitService
+from shared.services.attribution import AttributionService
+from shared.services.commit import CommitService
+from shared.services.commit_chain import CommitIdentity
 from shared.services.drive import DriveService
 from shared.services.export import ExportService
 from shared.services.listing import TreeLister
@@ -45,9 +47,9 @@ def export_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s:
     return ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch, screen)
 
 
-def drive_service(settings: Settings, a: Adapters, s: Stores) -> DriveService:
+def drive_service(settings: Settings, a: Adapters, s: Stores, attribution: AttributionService) -> DriveService:
     return DriveService(
-        commits=_commits(settings, a, s),
+        commits=_commits(settings, a, s, attribution),
         runs=s.runs,
         batches=s.batches,
         retention=RetentionService(
@@ -67,9 +69,13 @@ def drive_service(settings: Settings, a: Adapters, s: Stores) -> DriveService:
     )
 
 
-def _commits(settings: Settings, a: Adapters, s: Stores) -> CommitService:
+def _commits(settings: Settings, a: Adapters, s: Stores, attribution: AttributionService) -> CommitService:
     identity = CommitIdentity(
-        settings.committer_name, settings.committer_email, settings.databricks_host, settings.backup_root
+        settings.committer_name,
+        settings.committer_email,
+        settings.databricks_host,
+        settings.backup_root,
+        settings.people,
     )
     return CommitService(
         repository=a.repository,
@@ -79,9 +85,11 @@ def _commits(settings: Settings, a: Adapters, s: Stores) -> CommitService:
         runs=s.runs,
         batches=s.batches,
         findings=s.findings,
+        attribution=attribution,
         clock=a.clock,
         scratch=settings.scratch,
         identity=identity,
+        anchor=s.audit.anchor,
         max_files=settings.commit_max_files,
         max_bytes=settings.commit_max_megabytes * 2**20,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.redaction import redact_logs
+from shared.services.attribution import AttributionService
 from shared.services.batch_rows import BatchStore
 from shared.services.compare import CompareService
 from shared.services.content import ContentService
@@ -47,6 +48,7 @@ class Services:
     status: StatusService
     doctor: DoctorService
     history: HistoryService
+    attribution: AttributionService
     content: ContentService
     compare: CompareService
     restores: RestoreService
@@ -76,13 +78,16 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
     s = Stores.over(a)
     history = history_service(settings, a, s)
+    attribution = AttributionService(
+        log=a.changes, history=history, blobs=a.blobs, tables=a.tables, clock=a.clock, days=settings.attribution_days
+    )
     content = ContentService(history, a.reader, a.workspace, content_cache(settings))
     return Services(
         runs=s.runs,
         batches=s.batches,
         plan=plan_service(settings, a, pool, s),
         export=export_service(settings, a, pool, s),
-        drive=drive_service(settings, a, s),
+        drive=drive_service(settings, a, s, attribution),
         maintenance=s.maintenance,
         verify=verify_service(settings, a, s),
         rebuild=rebuild_service(settings, a, pool, s),
@@ -92,6 +97,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         status=StatusService(s.runs, s.batches, a.clock),
         doctor=DoctorService(settings.backup_root, a),
         history=history,
+        attribution=attribution,
         content=content,
         compare=CompareService(content),
         restores=restore_service(settings, a, pool, s, history, content),

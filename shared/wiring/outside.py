@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from azure.core.credentials import TokenCredential
 from azure.identity import DefaultAzureCredential
 
+from shared.adapters.change_log import AuditTable
 from shared.adapters.identity import databricks_token, git_authorization
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.repository import GitRepository
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
-from shared.protocols import BlobStore, Queue, Repository, Tables, Workspace
+from shared.protocols import BlobStore, ChangeLog, Queue, Repository, Tables, Workspace
 from shared.redaction import remember
 from shared.settings import Settings
 
@@ -25,6 +26,7 @@ class Adapters:
     """The outside systems that the services are built on.
 
     `reader` is the repository again, through a mirror of its own: what people read is not in the committer's way.
+    `changes` is None where no warehouse is set.
     """
 
     workspace: Workspace
@@ -34,6 +36,7 @@ class Adapters:
     queue: Queue
     tables: Tables
     clock: Clock
+    changes: ChangeLog | None = None
 
 
 def connect(settings: Settings) -> Adapters:
@@ -44,16 +47,19 @@ def connect(settings: Settings) -> Adapters:
         clock, max_per_second=settings.workspace_calls_per_second, max_in_flight=settings.workspace_threads
     )
     clients = _storage(settings, credential)
+    workspace = DatabricksWorkspace(
+        settings.databricks_host, databricks_token(settings.databricks_token, credential), limiter, clock
+    )
+    warehouse = settings.databricks_warehouse_id
     return Adapters(
-        workspace=DatabricksWorkspace(
-            settings.databricks_host, databricks_token(settings.databricks_token, credential), limiter, clock
-        ),
+        workspace=workspace,
         repository=_repository(settings, credential, "mirror.git"),
         reader=_repository(settings, credential, "reader.git"),
         blobs=clients.blobs(settings.container),
         queue=clients.queues(),
         tables=clients.tables(),
         clock=clock,
+        changes=AuditTable(workspace, warehouse, clock) if warehouse else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.services.audit_trail import AuditTrail
 from shared.services.batch_rows import BatchStore
 from shared.services.findings import FindingStore
 from shared.services.maintenance import MaintenanceStore
@@ -25,6 +26,7 @@ class Stores:
     versions: VersionLog
     maintenance: MaintenanceStore
     restores: RestoreStore
+    audit: AuditTrail
 
     @classmethod
     def over(cls, a: Adapters) -> Stores:
@@ -37,4 +39,5 @@ class Stores:
             versions=VersionLog(a.blobs),
             maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock),
             restores=RestoreStore(a.tables, a.blobs, a.clock),
+            audit=AuditTrail(a.tables, a.clock),
         )

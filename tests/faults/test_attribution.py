@@ -1,0 +1,182 @@
+"""Thirty days and twelve people: each change is told with who made it, in Git and in the history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from local.faults.crash_points import CRASH_POINTS, CrashTap, play_dead
+from local.faults.port_faults import Declared, Fault, FaultTap
+from local.memory.workspace import PRINCIPAL
+from local.memory.world import ROOT, World
+from shared.domain.versions import VersionKind
+from shared.services.maintenance import Kind
+from tests.faults.recovering import restore
+from tests.remotes import GitRemote
+
+NAMES = ("ada", "bob", "cyn", "dan", "eve", "fay", "gus", "hal", "ivy", "jon", "kim", "lou")
+TWELVE = tuple(f"{name}@example.com" for name in NAMES)
+DAY = 86_400
+type Told = dict[tuple[str, str], str | None]
+"""Who did what: by path and kind of change."""
+
+
+@dataclass
+class Life:
+    """A world that twelve people work in; `truth` is who did what since the last backup."""
+
+    world: World
+    truth: Told = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+
+    def day(self, acts: int = 14) -> None:
+        """Some acts, none of them twice on one notebook."""
+        self.truth, self.touched = {}, set()
+        for _ in range(acts):
+            self.world.clock.sleep(self.world.draw.random() * 1_800)
+            self._act(self.world.draw.choice(TWELVE))
+
+    def back_up(self) -> str:
+        """A backup that succeeds; its commit."""
+        run = self.world.back_up()
+        assert run["status"] == "succeeded", run["failures"]
+        return str(run["commit"])
+
+    def told(self) -> Told:
+        """What the history says of the last run."""
+        history = self.world.app.history
+        latest = history.moment("latest")
+        found = [v for path in self._paths() for v in history.versions(path) if v.commit.run_id == latest.run_id]
+        return {
+            (v.version.path, v.version.kind.value): v.version.author
+            for v in found
+            if v.version.kind is not VersionKind.MOVED_AWAY
+        }
+
+    def _paths(self) -> set[str]:
+        return {path for path, _ in self.truth}
+
+    def _act(self, who: str) -> None:
+        draw = self.world.draw
+        free = sorted(p for p, _ in self.world.notebooks() if p not in self.touched)
+        op = draw.choice(["edit", "edit", "edit", "create", "move", "delete"]) if len(free) > 4 else "create"
+        if op == "create":
+            path = f"{ROOT}/made {len(self.world.model.audit)}"
+            self._do(who, "create", path, VersionKind.CREATED, language="PYTHON", content=f"# {draw.random()}\n")
+            return
+        path = draw.choice(free)
+        if op == "edit":
+            self._do(who, "edit", path, VersionKind.CHANGED, content=f"# {draw.random()}\n")
+        elif op == "delete":
+            self._do(who, "delete", path, VersionKind.DELETED)
+        else:
+            to = f"{path} moved {len(self.world.model.audit)}"
+            self._do(who, "move", path, VersionKind.RENAMED, to=to)
+
+    def _do(self, who: str, op: str, path: str, kind: VersionKind, **given: str) -> None:
+        self.world.model.apply(op, who, path=path, **given)
+        found = given.get("to", path)
+        self.touched |= {path, found}
+        self.truth[(found, kind.value)] = who
+
+
+@pytest.fixture(params=["memory", "git"])
+def life(request: pytest.FixtureRequest, tmp_path: Path) -> Life:
+    remote = GitRemote(tmp_path / "remote.git") if request.param == "git" else None
+    return Life(World(tmp_path / "scratch", seed=9, remote=remote))
+
+
+def test_each_change_of_thirty_days_is_told_with_who_made_it(life: Life) -> None:
+    days = 30 if life.world.remote.__class__ is not GitRemote else 5
+    commits: Counter[str] = Counter()
+    for _ in range(days):
+        life.day()
+        life.back_up()
+        assert life.told() == life.truth
+        commits.update(set(life.truth.values()) - {None})
+        life.world.clock.sleep(DAY)
+    by_author = Counter(f"{author}" for author in _commit_authors(life.world))
+    assert by_author == commits
+
+
+def _commit_authors(world: World) -> list[str]:
+    """Who wrote each of the backup's commits, in Git."""
+    mirror = world.remote.mirror(world.scratch / "looking")
+    head = mirror.fetch()
+    assert head
+    return [c.author for c in mirror.history(head) if "Backup-Run: " in c.message]
+
+
+def test_rows_that_come_late_are_entered_beside_the_commit(life: Life) -> None:
+    life.world.workspace.behaviour.update({"audit_late_seconds": 6 * 3_600, "audit_late_every": 3})
+    unknown = total = 0
+    for _ in range(4):
+        life.day()
+        commit = life.back_up()
+        told = life.told()
+        assert all(told[what] in (None, who) for what, who in life.truth.items())
+        unknown += sum(who is None for who in told.values())
+        total += len(told)
+        life.world.clock.sleep(8 * 3_600)
+        life.world.maintain(Kind.VERIFY)
+        life.world.app.attribution.catch_up(f"catch-{total}")
+        assert life.told() == life.truth
+        assert commit in life.world.remote.messages(), "history was rewritten"
+        life.world.process()
+        assert life.told() == life.truth
+        life.world.clock.sleep(DAY)
+    assert 0 < unknown < total / 2
+
+
+def test_an_index_that_is_made_anew_knows_late_authors_too(life: Life) -> None:
+    life.world.workspace.behaviour.update({"audit_late_seconds": 3_600, "audit_late_every": 2})
+    life.day()
+    life.back_up()
+    life.world.clock.sleep(2 * 3_600)
+    assert life.world.app.attribution.catch_up("later") > 0
+    for file in life.world.scratch.glob("history.sqlite*"):
+        file.unlink()
+    life.world.process()
+    assert life.told() == life.truth
+
+
+@pytest.mark.parametrize("method", ["ours", "events"])
+def test_a_run_goes_on_without_authors_where_they_cannot_be_read(life: Life, method: str) -> None:
+    life.day()
+    tap = FaultTap(Declared("changes", method, Fault.ERROR_BEFORE, times=9))
+    life.world.process(tap)
+    run = life.world.back_up()
+    assert tap.fired > 0
+    assert run["status"] == "succeeded"
+    assert [n["code"] for n in run["notices"]] == ["authors_unknown"]
+    assert set(life.told().values()) == {None}
+    life.world.process()
+    assert life.world.app.attribution.catch_up("later") == len(life.truth)
+    assert life.told() == life.truth
+
+
+def test_a_restore_is_no_work_of_the_backup(life: Life) -> None:
+    life.day()
+    commit = life.back_up()
+    life.world.clock.sleep(DAY)
+    path = next(p for p, kind in life.truth if kind == "created")
+    life.world.model.apply("edit", TWELVE[0], path=path, content="# edited\n")
+    life.back_up()
+    life.world.clock.sleep(DAY)
+    assert restore(life.world, paths=[path], at=commit)["status"] == "succeeded"
+    life.back_up()
+    assert PRINCIPAL not in {v.version.author for v in life.world.app.history.versions(path)}
+    assert PRINCIPAL not in _commit_authors(life.world)
+
+
+@pytest.mark.parametrize("name", ["committed, not pushed", "pushed, answer lost", "pushed, manifest missing"])
+def test_a_death_around_the_push_loses_no_author(life: Life, name: str) -> None:
+    life.day()
+    life.world.process(CrashTap(CRASH_POINTS[name], play_dead))
+    life.back_up()
+    assert life.world.seen["restart"] == 1
+    assert life.told() == life.truth
+    assert len(_commit_authors(life.world)) == len(set(life.truth.values()))

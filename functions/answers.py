@@ -6,11 +6,13 @@ import functools
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import azure.functions as func
 from pydantic import ValidationError
 
+from functions.recording import record_refusal
 from shared.errors import BackupError
 from shared.services.status import Json
 
@@ -60,6 +62,18 @@ def problem_of(error: Exception, action: str) -> func.HttpResponse:
     return problem(500, "internal_error", "The request failed. The function app's log has the reason.")
 
 
+def answer_to(req: func.HttpRequest, error: Exception, action: str) -> func.HttpResponse:
+    """The answer to an error of a request; a refusal is recorded before it is answered."""
+    found = problem_of(error, action)
+    if found.status_code != HTTPStatus.FORBIDDEN:
+        return found
+    try:
+        record_refusal(req, str(getattr(error, "code", "forbidden")))
+    except Exception as unrecorded:  # noqa: BLE001 - the last line of defence of an HTTP answer
+        return problem_of(unrecorded, action)
+    return found
+
+
 def guarded(handler: Handler) -> Handler:
     """Turn errors into problem answers."""
 
@@ -68,7 +82,7 @@ def guarded(handler: Handler) -> Handler:
         try:
             return handler(req, **bindings)
         except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
-            return problem_of(error, handler.__name__)
+            return answer_to(req, error, handler.__name__)
 
     return run
 
@@ -81,6 +95,6 @@ def guarded_async(handler: AsyncHandler) -> AsyncHandler:
         try:
             return await handler(req, **bindings)
         except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
-            return problem_of(error, handler.__name__)
+            return answer_to(req, error, handler.__name__)
 
     return run

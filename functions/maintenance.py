@@ -7,6 +7,7 @@ import logging
 import azure.functions as func
 
 from functions.answers import answer, guarded
+from functions.requests import origin_of, who_asks
 from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import BackupError
 from shared.services.maintenance import MAINTENANCE_QUEUE, Kind
@@ -72,7 +73,7 @@ def list_verifications(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def start_verification(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/verifications`: prove the backup's contents now."""
-    return _started(Kind.VERIFY, "verifications")
+    return _started(req, Kind.VERIFY, "verifications")
 
 
 @blueprint.route("verifications/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
@@ -86,7 +87,7 @@ def get_verification(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def start_rebuild(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/rebuilds`: make manifest and checkpoint again from Git and a listing."""
-    return _started(Kind.REBUILD, "rebuilds")
+    return _started(req, Kind.REBUILD, "rebuilds")
 
 
 @blueprint.route("rebuilds/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
@@ -96,8 +97,8 @@ def get_rebuild(req: func.HttpRequest) -> func.HttpResponse:
     return answer(services().maintenance.get(Kind.REBUILD, req.route_params["id"]))
 
 
-def _started(kind: Kind, route: str) -> func.HttpResponse:
-    identity = services().maintenance.start(kind, "http")
+def _started(req: func.HttpRequest, kind: Kind, route: str) -> func.HttpResponse:
+    identity = services().maintenance.start(kind, "http", who_asks(req), origin_of(req))
     headers = {"Location": f"/api/{route}/{identity}"}
     return answer({"id": identity, "status": "queued"}, status=202, headers=headers)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.domain.audit import AuditAction
 from shared.domain.restore_request import RestoreBody, UndoBody
 from shared.domain.restores import Action, Outcome, RestoreKind, RestoreStatus
 from shared.domain.versions import VersionKind
@@ -124,6 +125,36 @@ def _diff() -> Schema:
     return _operation("get_diff", answers, ("path", True, PATH), *two, ("format", False, _one_of("json", "text")))
 
 
+def _audit() -> Schema:
+    record = _object(("sequence", "time", "actor", "action", "object", "result", "detail"), hash=TEXT, previous=TEXT)
+    found = _answers(_object(("records", "next"), records=_list(record), next=NUMBER))
+    for media in ("text/csv", "application/x-ndjson", "text/html"):
+        found["200"]["content"][media] = {"schema": {}}
+    query = (
+        ("from", False, MOMENT),
+        ("to", False, MOMENT),
+        ("actor", False, {"type": "string", "maxLength": 200, "pattern": NO_NUL}),
+        ("action", False, _one_of(*AuditAction)),
+        ("format", False, _one_of("json", "csv", "jsonl", "html")),
+        ("limit", False, _whole(1, 20_000)),
+        ("after", False, _whole(0, 10**12 - 1)),
+        ("pseudonymise", False, _one_of("true", "false")),
+    )
+    yes: Schema = {"type": "boolean"}
+    fault: Schema = {"type": ["object", "null"]}
+    proved = _object(
+        ("intact", "complete", "records", "fault", "next"), intact=yes, complete=yes, fault=fault, next=NULLABLE
+    )
+    part = (
+        ("after", False, {"type": "string", "pattern": "^[0-9]{1,12}:[0-9a-f]{64}$"}),
+        ("limit", False, _whole(2, 50_000)),
+    )
+    return {
+        "/api/audit": {"get": _operation("get_audit", found, *query)},
+        "/api/audit/verify": {"get": _operation("get_audit_verify", _answers(proved), *part)},
+    }
+
+
 def _recovery() -> Schema:
     tree = _object(("path", "at", "folders", "notebooks"), path=TEXT, at=MOMENT_ANSWER, notebooks=_list(LISTED))
     versions = _object(("path", "versions", "next"), path=TEXT, versions=_list(VERSION), next=NULLABLE)
@@ -207,7 +238,7 @@ def document() -> Schema:
         "info": {"title": "Notebook backup", "version": "1"},
         "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-functions-key"}}},
         "security": [{"key": []}],
-        "paths": {**_running(), **_recovery()},
+        "paths": {**_running(), **_recovery(), **_audit()},
     }
 
 

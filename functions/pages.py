@@ -13,12 +13,14 @@ from urllib.parse import parse_qs, unquote
 import azure.durable_functions as df
 import azure.functions as func
 
-from functions.answers import problem_of
+from functions.answers import answer_to
 from functions.highlighting import cells, source_of
 from functions.page_views import by_cells, crumbs, download, page, rows_of, see
+from functions.recording import record_read
 from functions.recovery_http import MOST_MOMENT, MOST_PATH, MOST_QUERY, ensure_restorer
 from functions.requests import number, origin_of, text, told, who_asks
 from functions.version_views import commit_json, found_json, listed_json, version_json
+from shared.domain.audit import AuditAction
 from shared.domain.names import EXTENSION, JUPYTER_EXTENSION
 from shared.domain.notebooks import ExportFormat
 from shared.domain.restore_request import RestoreBody
@@ -49,7 +51,7 @@ def _problem(req: func.HttpRequest, error: Exception, name: str) -> func.HttpRes
     """An error as a page, in the same words as the API's."""
     if isinstance(error, UnknownMoment | NotInBackup) and _nothing_yet():
         return _empty(req, 404)
-    answer = problem_of(error, name)
+    answer = answer_to(req, error, name)
     return page(req, "problem.html", status=answer.status_code, problem=json.loads(answer.get_body()))
 
 
@@ -161,6 +163,7 @@ def page_preview(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/preview?path=&at=&download=`: a version, cell by cell, or its bytes as a file."""
     path, at = text(req, "path", MOST_PATH), text(req, "at", MOST_MOMENT, default=LATEST)
     found = services().content.at(path, at)
+    record_read(req, AuditAction.PREVIEWED, path, at=at, commit=found.commit, sha256=found.sha256)
     if req.params.get("download") == "true":
         return download(found.data, _file_name(path, found))
     shown, cut = cells(source_of(found), found.language)
@@ -184,6 +187,7 @@ def page_compare(req: func.HttpRequest) -> func.HttpResponse:
     before, after = text(req, "from", MOST_MOMENT, default=LATEST), text(req, "to", MOST_MOMENT, default=LIVE)
     former = text(req, "from_path", MOST_PATH, default=path)
     found = services().compare.compare(path, before, after, before_path=former)
+    record_read(req, AuditAction.PREVIEWED, path, at=before, compared_with=after, former_path=former)
     if req.params.get("download") == "true":
         return download(found.unified().encode("utf-8", "replace"), f"{path.rpartition('/')[2]}.diff")
     code = by_cells(found)

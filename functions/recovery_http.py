@@ -9,8 +9,10 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from functions.answers import answer, guarded, guarded_async
+from functions.recording import record_read
 from functions.requests import number, origin_of, read_body, text, who_asks
 from functions.version_views import commit_json, found_json, listed_json, version_json
+from shared.domain.audit import AuditAction
 from shared.domain.restore_request import RestoreBody, UndoBody
 from shared.domain.times import iso
 from shared.services.history import LATEST
@@ -71,6 +73,7 @@ def get_content(req: func.HttpRequest) -> func.HttpResponse:
     headers |= {"Vary": "Accept", "X-Content-Type-Options": "nosniff"}
     if headers["ETag"] in [tag.strip() for tag in req.headers.get("If-None-Match", "").split(",")]:
         return func.HttpResponse(status_code=304, headers=headers)
+    record_read(req, AuditAction.CONTENT_READ, path, at=at, commit=found.commit, sha256=found.sha256)
     if "application/json" in req.headers.get("Accept", ""):
         named = {n: getattr(found, n) for n in ("path", "commit", "sha256", "blob", "language", "format")}
         times = {"committed_at": iso(found.committed_at), "modified_at": iso(found.modified_at)}
@@ -88,6 +91,7 @@ def get_diff(req: func.HttpRequest) -> func.HttpResponse:
         raise ValueError("format must be json or text")
     before, after = text(req, "from", MOST_MOMENT, default=LATEST), text(req, "to", MOST_MOMENT, default="live")
     found = services().compare.compare(path, before, after)
+    record_read(req, AuditAction.CONTENT_READ, path, at=before, compared_with=after)
     if form == "text":
         return func.HttpResponse(found.unified(), mimetype="text/plain")
     sides = {

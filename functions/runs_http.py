@@ -8,6 +8,7 @@ import re
 import azure.functions as func
 
 from functions.answers import answer, guarded
+from functions.requests import origin_of, who_asks
 from shared.services.runs import PLAN_QUEUE, planning_message
 from shared.wiring import services
 
@@ -39,7 +40,8 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def start_run(req: func.HttpRequest, planning: func.Out[str]) -> func.HttpResponse:
     """`POST /api/runs`: start a run now, or take the failures of one again; 409 where one is under way."""
-    run_id = services().runs.start("http", retry_of=_retried(req.get_body()))
+    retry_of = _retried(req.get_body())
+    run_id = services().runs.start("http", retry_of=retry_of, who=who_asks(req), origin=origin_of(req))
     planning.set(planning_message(run_id))
     return answer({"run_id": run_id, "status": "running"}, status=202, headers={"Location": f"/api/runs/{run_id}"})
 

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     staging_retention_days: Annotated[int, Field(**_alias("BACKUP_STAGING_RETENTION_DAYS"), ge=0)] = 7
     manifest_retention_days: Annotated[int, Field(**_alias("BACKUP_MANIFEST_RETENTION_DAYS"), ge=1)] = 35
     restore_retention_days: Annotated[int, Field(**_alias("BACKUP_RESTORE_RETENTION_DAYS"), ge=1)] = 90
+    audit_retention_days: Annotated[int, Field(**_alias("BACKUP_AUDIT_RETENTION_DAYS"), ge=0)] = 0
+    audit_anchor_container: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_CONTAINER"))] = None
     verify_schedule: Annotated[str, Field(**_alias("BACKUP_VERIFY_SCHEDULE"))] = "0 30 6 * * *"
     verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
     verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200

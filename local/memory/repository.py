@@ -171,6 +171,11 @@ class MemoryRepository:
         """See `Repository.message`."""
         return self._commit(commit).message
 
+    def messages_with(self, head: str, start: str) -> list[str]:
+        """See `Repository.messages_with`."""
+        messages = (commit.message for _, commit in self._remote.history(head))
+        return [m for m in messages if any(line.startswith(start) for line in m.split("\n"))]
+
     def revive(self, commit: str) -> bool:
         """See `Repository.revive`."""
         with self._remote.lock:

@@ -140,7 +140,7 @@ class MemoryTables:
             found = [StoredRow(k[1], k[2], dict(self.stored[k][0]), self.stored[k][1]) for k in keys]
         wanted = set(columns)
         for stored in found:
-            if _matches(stored.row, where):
+            if _matches({**stored.row, "RowKey": stored.key}, where):
                 row = {k: v for k, v in stored.row.items() if k in wanted} if wanted else stored.row
                 yield StoredRow(stored.partition, stored.key, row, stored.etag)
 

@@ -96,8 +96,9 @@ class World:
         self.workspace = MemoryWorkspace(self.model)
         self.remote: Remote = remote or MemoryRemote()
         self.blobs, self.tables, self.queues = MemoryBlobs(self.clock), MemoryTables(), MemoryQueues(self.clock)
+        self.anchors = MemoryBlobs(self.clock)
         self.draw, self.seen = random.Random(seed), Counter[str]()
-        self.scratch, self._settings = scratch, settings
+        self.scratch, self.settings = scratch, settings
         self._watched_at = 0.0
         self.early_checkpoints: list[str] = []
         self.committing, self.committer_failures = False, 0
@@ -115,6 +116,7 @@ class World:
             tables=self.tables,
             clock=self.clock,
             changes=MemoryChangeLog(self.model, self.workspace.behaviour),
+            anchors=self.anchors if self.settings.get("audit_anchor_container") else None,
         )
         settings = Settings.model_validate(
             {
@@ -125,7 +127,7 @@ class World:
                 "step_budget_seconds": 2,
                 "commit_max_files": 20,
                 "verify_days": 2,
-                **self._settings,
+                **self.settings,
             }
         )
         self.app = build(settings, tapped(adapters, tap) if tap else adapters)

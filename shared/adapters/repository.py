@@ -180,6 +180,12 @@ class GitRepository:
         """See `Repository.message`."""
         return self._mirror.text("read a message", "log", "-1", "--format=%B", commit)
 
+    def messages_with(self, head: str, start: str) -> list[str]:
+        """See `Repository.messages_with`."""
+        self._deepen()
+        arguments = ["log", "-z", "--format=%B", f"--grep=^{start}", head]
+        return [m for m in self._mirror.text("read messages", *arguments).split("\0") if m]
+
     def _held_by_remote(self, commit: str) -> bool:
         """Whether the server gives the commit: one that no branch names any more may stay for weeks, or go."""
         with self._own_objects() as (_, environment):

@@ -46,6 +46,7 @@ class AuditAction(StrEnum):
     DELETED = "deleted"
     CONFLICT_SETTLED = "conflict_settled"
     VERIFIED = "verified"
+    REBUILT = "rebuilt"
     PLANNED = "planned"
     RESTORED = "restored"
     RESTORE_UNDONE = "restore_undone"

@@ -116,7 +116,7 @@ class _Walk:
         if fault is None:
             self._last = record.head
             self._records += 1
-            self._sealed = self._sealed or _seals(record, self._start)
+            self._sealed = self._sealed or seals(record, self._start)
         return fault
 
     def fault_at(self, head: AuditHead, coming: AuditRecord | None) -> AuditFault | None:
@@ -161,7 +161,7 @@ class _Walk:
         return AuditFault(Forgery.EDITED, expected if proved else self._last.sequence)
 
 
-def _seals(record: AuditRecord, start: AuditHead) -> bool:
+def seals(record: AuditRecord, start: AuditHead) -> bool:
     """Whether a record says that everything up to `start` was removed."""
     said = (record.action, record.detail.get("up_to"), record.detail.get("hash"))
     return said == (AuditAction.AUDIT_PRUNED.value, start.sequence, start.hash)

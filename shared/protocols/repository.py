@@ -98,6 +98,10 @@ class Repository(Protocol):
         """A commit's message."""
         ...
 
+    def messages_with(self, head: str, start: str) -> list[str]:
+        """The messages in the history of `head` that have a line which begins with `start` (plain text)."""
+        ...
+
     def revive(self, commit: str) -> bool:
         """Make the missing remote branch again at a commit that the remote may still hold; whether it was."""
         ...

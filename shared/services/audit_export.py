@@ -38,35 +38,37 @@ class Pseudonyms:
         """A copy without names, and without what would let a guess be proved: its hashes, and its key."""
         return replace(
             record,
-            actor=record.actor if record.actor == SYSTEM else self._name(record.actor),
-            object=self._text(record.object),
-            correlation=self._text(record.correlation),
-            detail={self._text(k): self._text(v) if isinstance(v, str) else v for k, v in record.detail.items()},
+            actor=record.actor if record.actor == SYSTEM else self.name(record.actor),
+            object=self.text(record.object),
+            correlation=self.text(record.correlation),
+            detail={self.text(k): self.text(v) if isinstance(v, str) else v for k, v in record.detail.items()},
             key="",
             previous="",
             hash="",
         )
 
-    def _text(self, text: str) -> str:
-        return _MAIL.sub(lambda found: self._name(found[0]), text)
+    def text(self, text: str) -> str:
+        """A text with each mail address in it replaced."""
+        return _MAIL.sub(lambda found: self.name(found[0]), text)
 
-    def _name(self, name: str) -> str:
+    def name(self, name: str) -> str:
+        """The pseudonym of a name."""
         plain = name.strip().casefold().encode("utf-8", "surrogatepass")
         return f"person-{hmac.new(self._key, plain, hashlib.sha256).hexdigest()[:_PSEUDONYM_DIGITS]}"
 
 
 def as_csv(records: Iterable[AuditRecord], pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
     """A header and a line a record, in UTF-8. No cell begins as a formula does: such text has a `'` before it."""
-    names = list(_fields(None, pseudonyms))
+    names = list(fields(None, pseudonyms))
     yield _line(names)
     for record in records:
-        yield _line([_safe(_cell(value)) for value in _fields(record, pseudonyms).values()])
+        yield _line([_safe(_cell(value)) for value in fields(record, pseudonyms).values()])
 
 
 def as_json_lines(records: Iterable[AuditRecord], pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
     """A line of canonical JSON a record."""
     for record in records:
-        yield canonical(_fields(record, pseudonyms)).encode() + b"\n"
+        yield canonical(fields(record, pseudonyms)).encode() + b"\n"
 
 
 _COLUMNS: dict[str, Callable[[AuditRecord], Canonical]] = {
@@ -86,8 +88,8 @@ _COLUMNS: dict[str, Callable[[AuditRecord], Canonical]] = {
 _ONLY_WITH_NAMES = ("key", "previous", "hash")
 
 
-def _fields(record: AuditRecord | None, pseudonyms: Pseudonyms | None) -> dict[str, Canonical]:
-    """The columns with a record's values; without a record, with None."""
+def fields(record: AuditRecord | None, pseudonyms: Pseudonyms | None) -> dict[str, Canonical]:
+    """An export's columns with a record's values; without a record, with None."""
     shown = pseudonyms.of(record) if record and pseudonyms else record
     return {
         name: value(shown) if shown else None

@@ -14,7 +14,7 @@ Table `audit`:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from shared.domain.audit import GENESIS, AuditHead, AuditRecord, day_of, decoded, encoded
@@ -29,6 +29,8 @@ MOST_PENDING_RECORDS = 100
 MOST_PENDING_UNITS = 300_000
 """An entity holds 1 MB, at two bytes a UTF-16 code unit."""
 UNREADABLE = "unreadable"
+FEW_KEYS = 3
+"""Up to so many are looked up one by one."""
 
 
 class AuditDamaged(BackupError):
@@ -53,12 +55,17 @@ class HeadState:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which records to read: times in Unix milliseconds, from `from_ms` to before `to_ms`; None is any."""
+    """Which records to read; None is any.
+
+    Times are in Unix milliseconds, from `from_ms` to before `to_ms`; numbers are above `after`, up to `up_to`.
+    """
 
     from_ms: int | None = None
     to_ms: int | None = None
     actor: str | None = None
     action: str | None = None
+    after: int = 0
+    up_to: int | None = None
 
     def takes(self, record: AuditRecord) -> bool:
         """Whether a record is meant."""
@@ -67,6 +74,8 @@ class Where:
             and (self.to_ms is None or record.at_ms < self.to_ms)
             and self.actor in (None, record.actor)
             and self.action in (None, record.action)
+            and self.after < record.sequence
+            and (self.up_to is None or record.sequence <= self.up_to)
         )
 
     def has_day(self, day: str) -> bool:
@@ -82,6 +91,8 @@ class Where:
             f"at lt '{_time(self.to_ms)}'" if self.to_ms is not None else "",
             f"actor eq '{_hashed(self.actor)}'" if self.actor is not None else "",
             f"action eq '{_hashed(self.action)}'" if self.action is not None else "",
+            f"RowKey gt '{row_key(self.after)}'" if self.after else "",
+            f"RowKey le '{row_key(self.up_to)}'" if self.up_to is not None else "",
         ]
         return " and ".join(filter(None, parts))
 
@@ -100,7 +111,7 @@ class AuditRows:
         """The head as it is now. Raises `AuditDamaged` where it is gone, or cannot be read."""
         row = self.tables.get(self._table, HEAD, CURRENT)
         if row is None:
-            if next(self.tables.query(self._table, DAYS), None) is not None:
+            if next(iter(self.tables.query(self._table, DAYS)), None) is not None:
                 raise AuditDamaged(detail="the head row is gone, and there are records")
             return HeadState()
         try:
@@ -148,12 +159,22 @@ class AuditRows:
     def known(self, correlation: str, keys: set[str], state: HeadState) -> dict[str, AuditRecord]:
         """The records that were appended with these keys, by key. Right for as long as `state` is the head."""
         found = {r.key: r for r in state.pending if r.correlation == correlation and r.key in keys}
-        for key in keys - found.keys():
-            row = self.tables.get(self._table, key_partition(correlation), _hashed(key))
+        missing = keys - found.keys()
+        rows = self._rows_of_keys(correlation, missing)
+        for key in missing:
+            row = rows.get(_hashed(key))
             record = self.find(int(row.row["sequence"] or 0), str(row.row["day"]), state) if row else None
             if record is not None:
                 found[key] = record
         return found
+
+    def _rows_of_keys(self, correlation: str, keys: set[str]) -> dict[str, StoredRow]:
+        """The rows of keys that are known, by hash: many in one query."""
+        partition = key_partition(correlation)
+        if len(keys) > FEW_KEYS:
+            return {row.key: row for row in self.tables.query(self._table, partition)}
+        found = (self.tables.get(self._table, partition, _hashed(key)) for key in keys)
+        return {row.key: row for row in found if row}
 
     def removed(self) -> AuditHead:
         """Up to which record retention has removed the chain."""
@@ -175,11 +196,35 @@ class AuditRows:
         """
         removed = self.removed().sequence
         pending = state.pending[0].sequence if state.pending else state.head.sequence + 1
-        for day in filter(where.has_day, self.days()):
+        for day in self._days(where):
             for row in self.tables.query(self._table, day, where.condition()):
                 if row_key(removed) < row.key < row_key(pending):
                     yield _record(row)
         yield from filter(where.takes, state.pending)
+
+    def _days(self, where: Where) -> list[str]:
+        """The days that can hold what is meant."""
+        days = self.days()
+        ends = [*days.values(), None][1:]
+        return [
+            day
+            for (day, first), end in zip(days.items(), ends, strict=True)
+            if where.has_day(day)
+            and (end is None or end > where.after + 1)
+            and (where.up_to is None or first <= where.up_to)
+        ]
+
+    def last(self, action: str, state: HeadState, takes: Callable[[AuditRecord], bool]) -> AuditRecord | None:
+        """The last record of an action for which `takes` says yes, looked for from the end."""
+        where = Where(action=action)
+        for record in reversed(state.pending):
+            if where.takes(record) and takes(record):
+                return record
+        for day in reversed(self.days()):
+            found = [r for r in map(_record, self.tables.query(self._table, day, where.condition())) if takes(r)]
+            if found:
+                return found[-1]
+        return None
 
     def rows_before(self, day: str, after: AuditHead) -> Iterator[StoredRow]:
         """The rows of the records of a day up to a number."""

@@ -20,6 +20,7 @@ from shared.redaction import redact
 from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitService
 from shared.services.retention import RetentionService
+from shared.services.run_acts import RunActs
 from shared.services.runs import RunStore, parse_time
 
 _log = logging.getLogger("backup.runs")
@@ -49,13 +50,14 @@ class DriveService:
         runs: RunStore,
         batches: BatchStore,
         retention: RetentionService,
+        acts: RunActs,
         clock: Clock,
         chunk_notebooks: int,
         budget_seconds: float,
         give_up: timedelta,
     ) -> None:
         self._commits, self._runs, self._batches = commits, runs, batches
-        self._retention, self._clock = retention, clock
+        self._retention, self._acts, self._clock = retention, acts, clock
         self._chunk, self._budget, self._give_up = chunk_notebooks, budget_seconds, give_up
 
     def drive(self) -> Slice:
@@ -68,7 +70,7 @@ class DriveService:
         while self._clock.monotonic() < deadline:
             row = self._runs.get(run_id)
             if RunStatus(str(row["status"])).final:
-                self._runs.release(run_id)
+                self._runs.close(run_id)
                 return Slice(True, run_id)
             totals = self._batches.totals(run_id)
             if row["phase"] in (Phase.EXPORTING, Phase.FINISHING) and self._try(run_id, row, totals):
@@ -92,6 +94,7 @@ class DriveService:
             if now - since < self._give_up:
                 raise
             reason = f"committing failed for {self._give_up.total_seconds() / 3600:.0f} hours: {redact(str(error))}"
+            self._record(run_id, {})
             self._runs.end(run_id, RunStatus.FAILED, error=reason[:MOST_ERROR_CHARACTERS])
             _log.error("run %s is given up: %s", run_id, reason, extra={"run_id": run_id, "action": "run.fail"})
             return True
@@ -110,20 +113,28 @@ class DriveService:
 
     def _commit(self, run_id: str) -> None:
         began = self._clock.monotonic()
+        self._acts.exported(run_id, self._batches.rows(run_id))
         self._commits.commit_staged(run_id)
         spent = float(self._runs.get(run_id).get("commit_seconds") or 0) + self._clock.monotonic() - began
         self._runs.update(run_id, commit_seconds=round(spent, 3), failing_since="", error="")
 
     def _finish(self, run_id: str) -> None:
         self._runs.update(run_id, phase=Phase.FINISHING.value)
-        rows = self._batches.rows(run_id)
-        failures, notices = self._batches.failures(run_id, rows), self._batches.notices(run_id, rows)
         row = self._runs.get(run_id)
+        failures, notices = self._record(run_id, row)
         complete = not failures and not int(row.get("held") or 0)
         self._tell(run_id, failures, notices)
         status = RunStatus.SUCCEEDED if complete else RunStatus.PARTIAL
         self._runs.end(run_id, status, failed=len(failures), notices=len(notices))
         self._retention.clean(run_id)
+
+    def _record(self, run_id: str, row: Row) -> tuple[list[Failure], list[Notice]]:
+        """Record what a run did that commits no more, by its `row` (empty: it was given up); returns what it names."""
+        rows = self._batches.rows(run_id)
+        failures, notices = self._batches.failures(run_id, rows), self._batches.notices(run_id, rows)
+        self._acts.exported(run_id, rows)
+        self._acts.settled(run_id, row, failures, notices)
+        return failures, notices
 
     @staticmethod
     def _tell(run_id: str, failures: list[Failure], notices: list[Notice]) -> None:

@@ -26,6 +26,7 @@ from shared.services.branch import look_at_branch
 from shared.services.findings import FindingStore
 from shared.services.listing import TreeLister
 from shared.services.manifests import ManifestStore
+from shared.services.run_acts import RunActs
 from shared.services.runs import RunStore
 from shared.services.stored_plan import StoredPlan, encode_plan, load_plan, plan_blob
 
@@ -53,12 +54,13 @@ class PlanService:
         batches: BatchStore,
         findings: FindingStore,
         blobs: BlobStore,
+        acts: RunActs,
         root: str,
         guard_share: float,
         budget_seconds: float,
     ) -> None:
         self._lister, self._repository, self._manifests, self._runs = lister, repository, manifests, runs
-        self._batches, self._findings, self._blobs = batches, findings, blobs
+        self._batches, self._findings, self._blobs, self._acts = batches, findings, blobs, acts
         self._root, self._guard_share, self._budget = root, guard_share, budget_seconds
 
     def plan(self, run_id: str) -> PlanStep:
@@ -73,6 +75,7 @@ class PlanService:
             return PlanStep(True)
         if row["phase"] not in (Phase.QUEUED, Phase.PLANNING):
             return PlanStep(True, _messages(run_id, self._batches.waiting(run_id)))
+        self._acts.started(run_id, row)
         self._runs.update(run_id, phase=Phase.PLANNING.value)
         if not self._is_planned(run_id) and not self._make_plan(run_id, row):
             # For the watchdog: a listing that takes hours still moves.
@@ -138,6 +141,7 @@ class PlanService:
         stored = load_plan(self._blobs, run_id)
         self._findings.record_failures(run_id, "plan", stored.failures)
         self._findings.record_notices(run_id, "plan", stored.notices)
+        self._acts.planned(run_id, stored)
         waiting = self._batches.enter(run_id, stored.batches)
         self._runs.update(run_id, phase=Phase.EXPORTING.value, **stored.counts)
         return waiting

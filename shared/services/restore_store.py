@@ -27,6 +27,8 @@ from shared.domain.restores import (
 from shared.domain.runs import make_run_id, run_day
 from shared.errors import BackupError
 from shared.protocols import BlobStore, Row, StoredRow, Tables
+from shared.services.recorder import Recorder
+from shared.services.restore_acts import ended
 
 RESTORES = "restores"
 BATCH_NOTEBOOKS = 200
@@ -79,9 +81,11 @@ class RestoreStore:
         tables: Tables,
         blobs: BlobStore,
         clock: Clock,
+        recorder: Recorder,
         entropy: Callable[[], str] = lambda: secrets.token_hex(3),
     ) -> None:
         self._tables, self._blobs, self._clock, self._entropy = tables, blobs, clock, entropy
+        self._recorder = recorder
         self._written: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -132,9 +136,10 @@ class RestoreStore:
         restore.row.update(changed)
 
     def end(self, restore: Restore, status: RestoreStatus, **values: str | int | float | bool | None) -> None:
-        """Write how a restore ended."""
+        """Record how a restore ended, then write it. Raises `AuditUnavailable`: it goes on then."""
         began = datetime.fromisoformat(str(restore.row["created_at"]))
         seconds = round((self._clock.now() - began).total_seconds(), 3)
+        self._recorder.record_all([ended(restore.id, restore.request, status, {**restore.row, **values})])
         self.update(restore, status=status.value, finished_at=self._now(), seconds=seconds, **values)
 
     def save_plan(self, restore: Restore, items: Sequence[RestoreItem]) -> None:

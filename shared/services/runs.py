@@ -11,6 +11,7 @@ from shared.clock import Clock
 from shared.domain.runs import Phase, RunStatus, make_run_id
 from shared.errors import BackupError, RunActive, StateConflict
 from shared.protocols import Queue, Row, StoredRow, Tables
+from shared.services.run_acts import RunActs
 
 RUNS, CHECKPOINTS = "runs", "checkpoints"
 PLAN_QUEUE = "backup-plan"
@@ -32,22 +33,25 @@ class RunStore:
         tables: Tables,
         queue: Queue,
         clock: Clock,
+        acts: RunActs,
         entropy: Callable[[], str] = lambda: secrets.token_hex(2),
     ) -> None:
-        self._tables, self._queue, self._clock, self._entropy = tables, queue, clock, entropy
+        self._tables, self._queue, self._clock, self._acts, self._entropy = tables, queue, clock, acts, entropy
 
-    def start(self, trigger: str, *, retry_of: str | None = None) -> str:
+    def start(self, trigger: str, *, retry_of: str | None = None, who: str = "", origin: str = "") -> str:
         """Take the run's lease and write its row; returns the run id.
 
         Its planning is asked for by `planning_message`, which leaves with the calling function's answer: one
-        that is lost is sent again by the watchdog. `retry_of` names a run whose failures alone are taken again.
+        that is lost is sent again by the watchdog. `retry_of` names a run whose failures alone are taken again;
+        `who` asked for it, from `origin`, where that was a person.
         Raises `RunActive` where another run is under way, `UnknownRun`. A lease whose run has ended is taken over.
         """
         if retry_of is not None:
             self.get(retry_of)
         run_id = make_run_id(self._clock.now(), self._entropy())
         self._take_lease(run_id)
-        self._tables.insert(RUNS, _PARTITION, run_id, {**self._first_row(trigger), "retry_of": retry_of})
+        asked: Row = {"retry_of": retry_of, "requested_by": who or None, "requested_from": origin or None}
+        self._tables.insert(RUNS, _PARTITION, run_id, {**self._first_row(trigger), **asked})
         return run_id
 
     def enqueue_planning(self, run_id: str) -> None:
@@ -82,6 +86,11 @@ class RunStore:
         seconds = (now - parse_time(self.get(run_id)["started_at"])).total_seconds()
         ended: Row = {"phase": Phase.DONE.value, "finished_at": now.isoformat(), "seconds": round(seconds, 3)}
         self.update(run_id, status=status.value, **ended, **values)
+        self.close(run_id)
+
+    def close(self, run_id: str) -> None:
+        """Record how a run ended, then let the next one begin. Raises `AuditUnavailable`: the lease is kept then."""
+        self._acts.ended(run_id, self.get(run_id))
         self.release(run_id)
 
     def recent(self, limit: int) -> list[StoredRow]:
@@ -104,15 +113,18 @@ class RunStore:
                 self._tables.insert(CHECKPOINTS, *_LEASE, {"run_id": run_id})
                 return
             holder = str(lease.row.get("run_id") or "")
-            if holder and not self._is_over(holder):
-                raise RunActive(run_id=holder)
+            if holder:
+                self._settle(holder)
             self._tables.replace(CHECKPOINTS, *_LEASE, {"run_id": run_id}, lease.etag)
         except StateConflict:
             raise RunActive(run_id=self.active() or "just started") from None
 
-    def _is_over(self, run_id: str) -> bool:
-        row = self._tables.get(RUNS, _PARTITION, run_id)
-        return row is not None and RunStatus(str(row.row["status"])).final
+    def _settle(self, holder: str) -> None:
+        """Record how a run ended that died before it gave back its lease. Raises `RunActive` of one under way."""
+        row = self._tables.get(RUNS, _PARTITION, holder)
+        if row is None or not RunStatus(str(row.row["status"])).final:
+            raise RunActive(run_id=holder)
+        self._acts.ended(holder, row.row)
 
     def _now(self) -> str:
         return self._clock.now().isoformat()

@@ -13,13 +13,14 @@ from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.sampling import sample
 from shared.errors import NotFound, RepositoryError, WorkspaceError
 from shared.protocols import Repository, Workspace
+from shared.services.audit_care import AuditCare
 from shared.services.maintenance import Kind, MaintenanceStore
 from shared.services.manifests import Checkpoint, DamagedCheckpoint, DamagedManifest, ManifestMissing, ManifestStore
 from shared.services.stored_state import StoredStateCheck
 
 MOST_SPLITS = 200
 """Attempts to find the blob among many that the remote cannot give."""
-COUNTS = ("files", "sampled", "read_back", "changed_since", "blobs", "runs")
+COUNTS = ("files", "sampled", "read_back", "changed_since", "blobs", "runs", "audit_records")
 _REBUILDABLE = (DamagedCheckpoint, DamagedManifest, ManifestMissing)
 
 
@@ -47,13 +48,14 @@ class VerifyService:
         workspace: Workspace,
         manifests: ManifestStore,
         state: StoredStateCheck,
+        audit: AuditCare,
         store: MaintenanceStore,
         clock: Clock,
         days: int,
         read_back: int,
     ) -> None:
         self._repository, self._workspace, self._manifests = repository, workspace, manifests
-        self._state, self._store, self._clock = state, store, clock
+        self._state, self._audit, self._store, self._clock = state, audit, store, clock
         self._days, self._read_back = days, read_back
 
     def verify(self, identity: str) -> None:
@@ -72,6 +74,7 @@ class VerifyService:
         failures, counts = self._state.check(has_checkpoint=checkpoint is not None or found.rebuild)
         found.failures += failures
         found.counts.update(counts)
+        self._check_audit(found)
         if found.rebuild or any(f.code == "checkpoint_missing" for f in failures):
             rebuild = self._store.start(Kind.REBUILD, f"verification {identity}")
             found.notices.append(Notice(rebuild, "rebuild_started", "manifest and checkpoint are made again from Git"))
@@ -84,6 +87,12 @@ class VerifyService:
             found.fail(str(error.fields["name"]), error.code, str(error))
             found.rebuild = True
             return None
+
+    def _check_audit(self, found: Verification) -> None:
+        care = self._audit.care()
+        found.failures += care.failures
+        found.notices += care.notices
+        found.counts["audit_records"] += care.records
 
     def _check_mirror(self, found: Verification) -> None:
         # Before anything is fetched: that would mend some damage without a word.

@@ -43,7 +43,7 @@ class WatchService:
                 self._runs.release(run_id)
             return None
         if RunStatus(str(row["status"])).final:
-            self._runs.release(run_id)
+            self._runs.close(run_id)
             return None
         totals = self._batches.totals(run_id)
         settled = (totals.queued, totals.staged, totals.committed, totals.failed)

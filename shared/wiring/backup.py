@@ -19,6 +19,7 @@ from shared.services.secret_screen import SecretPolicy, SecretScreen
 from shared.services.stored_state import StoredStateCheck
 from shared.services.verify import VerifyService
 from shared.settings import Settings
+from shared.wiring.audit import audit_care
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
@@ -36,6 +37,7 @@ def plan_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: S
         batches=s.batches,
         findings=s.findings,
         blobs=a.blobs,
+        acts=s.acts,
         root=settings.backup_root,
         guard_share=settings.deletion_guard_share,
         budget_seconds=settings.step_budget_seconds,
@@ -62,6 +64,7 @@ def drive_service(settings: Settings, a: Adapters, s: Stores, attribution: Attri
             manifest_days=settings.manifest_retention_days,
             restore_days=settings.restore_retention_days,
         ),
+        acts=s.acts,
         clock=a.clock,
         chunk_notebooks=settings.commit_max_files,
         budget_seconds=settings.step_budget_seconds,
@@ -89,7 +92,7 @@ def _commits(settings: Settings, a: Adapters, s: Stores, attribution: Attributio
         clock=a.clock,
         scratch=settings.scratch,
         identity=identity,
-        anchor=s.audit.anchor,
+        anchor=s.trail.anchor,
         max_files=settings.commit_max_files,
         max_bytes=settings.commit_max_megabytes * 2**20,
     )
@@ -101,6 +104,7 @@ def verify_service(settings: Settings, a: Adapters, s: Stores) -> VerifyService:
         workspace=a.workspace,
         manifests=s.manifests,
         state=StoredStateCheck(a.blobs, s.runs, s.batches, s.findings, settings.scratch),
+        audit=audit_care(settings, a, s),
         store=s.maintenance,
         clock=a.clock,
         days=settings.verify_days,

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from shared.redaction import redact_logs
 from shared.services.attribution import AttributionService
+from shared.services.audit_access import AuditAccess
 from shared.services.batch_rows import BatchStore
 from shared.services.compare import CompareService
 from shared.services.content import ContentService
@@ -20,12 +21,14 @@ from shared.services.history import HistoryService
 from shared.services.maintenance import MaintenanceStore
 from shared.services.plan import PlanService
 from shared.services.rebuild import RebuildService
+from shared.services.recorder import Recorder
 from shared.services.restores import RestoreService
 from shared.services.runs import RunStore
 from shared.services.status import StatusService
 from shared.services.verify import VerifyService
 from shared.services.watch import WatchService
 from shared.settings import Settings
+from shared.wiring.audit import audit_access
 from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
 from shared.wiring.outside import Adapters, connect
 from shared.wiring.recovery import content_cache, history_service, restore_service
@@ -52,6 +55,8 @@ class Services:
     content: ContentService
     compare: CompareService
     restores: RestoreService
+    recorder: Recorder
+    audit: AuditAccess
 
 
 _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
@@ -76,7 +81,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     a = adapters
     settings.scratch.mkdir(parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
-    s = Stores.over(a)
+    s = Stores.over(a, settings)
     history = history_service(settings, a, s)
     attribution = AttributionService(
         log=a.changes, history=history, blobs=a.blobs, tables=a.tables, clock=a.clock, days=settings.attribution_days
@@ -101,4 +106,6 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         content=content,
         compare=CompareService(content),
         restores=restore_service(settings, a, pool, s, history, content),
+        recorder=s.recorder,
+        audit=audit_access(a, s),
     )

@@ -27,6 +27,7 @@ class Adapters:
 
     `reader` is the repository again, through a mirror of its own: what people read is not in the committer's way.
     `changes` is None where no warehouse is set.
+    `anchors` is the container that nobody can change, where there is one.
     """
 
     workspace: Workspace
@@ -37,6 +38,7 @@ class Adapters:
     tables: Tables
     clock: Clock
     changes: ChangeLog | None = None
+    anchors: BlobStore | None = None
 
 
 def connect(settings: Settings) -> Adapters:
@@ -60,6 +62,7 @@ def connect(settings: Settings) -> Adapters:
         tables=clients.tables(),
         clock=clock,
         changes=AuditTable(workspace, warehouse, clock) if warehouse else None,
+        anchors=clients.blobs(settings.audit_anchor_container) if settings.audit_anchor_container else None,
     )
 
 

@@ -9,16 +9,23 @@ from shared.services.batch_rows import BatchStore
 from shared.services.findings import FindingStore
 from shared.services.maintenance import MaintenanceStore
 from shared.services.manifests import ManifestStore
+from shared.services.recorder import AnchorStore, Recorder
 from shared.services.restore_store import RestoreStore
+from shared.services.run_acts import RunActs
 from shared.services.runs import RunStore
 from shared.services.version_log import VersionLog
+from shared.settings import Settings
 from shared.wiring.outside import Adapters
+from shared.wiring.shown_settings import shown_settings
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
     """What services keep their state in."""
 
+    trail: AuditTrail
+    recorder: Recorder
+    acts: RunActs
     runs: RunStore
     findings: FindingStore
     batches: BatchStore
@@ -26,18 +33,23 @@ class Stores:
     versions: VersionLog
     maintenance: MaintenanceStore
     restores: RestoreStore
-    audit: AuditTrail
 
     @classmethod
-    def over(cls, a: Adapters) -> Stores:
+    def over(cls, a: Adapters, settings: Settings) -> Stores:
         findings = FindingStore(a.blobs)
+        trail = AuditTrail(a.tables, a.clock)
+        anchors = AnchorStore(a.anchors) if a.anchors else None
+        recorder = Recorder(trail, a.tables, shown_settings(settings), anchors)
+        acts = RunActs(recorder, a.blobs)
         return cls(
-            runs=RunStore(a.tables, a.queue, a.clock),
+            trail=trail,
+            recorder=recorder,
+            acts=acts,
+            runs=RunStore(a.tables, a.queue, a.clock, acts),
             findings=findings,
             batches=BatchStore(a.tables, a.blobs, a.queue, findings),
             manifests=ManifestStore(a.blobs, a.tables, a.clock),
             versions=VersionLog(a.blobs),
-            maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock),
-            restores=RestoreStore(a.tables, a.blobs, a.clock),
-            audit=AuditTrail(a.tables, a.clock),
+            maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock, recorder),
+            restores=RestoreStore(a.tables, a.blobs, a.clock, recorder),
         )

@@ -92,6 +92,18 @@ def _pushed(repository: Repository, *writes: WriteFile | PointFile, deletes: tup
     return commit
 
 
+def test_messages_are_found_by_the_beginning_of_a_line(remote: Remote) -> None:
+    mirror = remote.mirror()
+    _pushed(mirror, _write("a", b"12"))
+    remote.person({"b": "theirs"})
+    head = str(mirror.fetch())
+    other = remote.mirror()
+    assert other.fetch() == head
+    assert [m.strip() for m in other.messages_with(head, "Backup-Run: ")] == [MESSAGE.strip()]
+    assert other.messages_with(head, "Backup-Audit: ") == []
+    assert other.messages_with(head, "Run: ") == []
+
+
 def test_commits_are_pushed_and_read_back_by_another_mirror(remote: Remote) -> None:
     repository = remote.mirror()
     assert repository.fetch() is None

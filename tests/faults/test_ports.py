@@ -26,6 +26,7 @@ NOT_CALLED = {
     ("workspace", "make_folder"): "restores alone: test_restores.py",
     ("workspace", "delete_notebook"): "restores alone: test_restores.py",
     ("repository", "message"): "read by people's requests alone",
+    ("repository", "messages_with"): "read through the reader: test_audit_acts.py",
     ("repository", "history"): "read through the reader: test_history.py",
     ("queue", "length"): "read by the doctor alone",
     ("blobs", "renew_lease"): "called by a thread of its own: test_lease.py",

@@ -1,0 +1,36 @@
+"""The services of the audit trail."""
+
+from __future__ import annotations
+
+from shared.services.audit_access import AuditAccess
+from shared.services.audit_care import AuditCare
+from shared.services.audit_proof import AuditAnchors, AuditProof
+from shared.services.audit_report import AuditReports
+from shared.services.audit_retention import AuditRetention
+from shared.services.audit_rows import AuditRows
+from shared.services.recorder import AnchorStore
+from shared.settings import Settings
+from shared.wiring.outside import Adapters
+from shared.wiring.stores import Stores
+
+
+def audit_care(settings: Settings, a: Adapters, s: Stores) -> AuditCare:
+    rows = AuditRows(a.tables)
+    return AuditCare(
+        proof=_proof(a),
+        retention=AuditRetention(rows, s.trail),
+        clock=a.clock,
+        keep_days=settings.audit_retention_days,
+        budget_seconds=settings.step_budget_seconds / 2,
+    )
+
+
+def audit_access(a: Adapters, s: Stores) -> AuditAccess:
+    proof = _proof(a)
+    reports = AuditReports(proof=proof, manifests=s.manifests, log=s.versions, clock=a.clock)
+    return AuditAccess(rows=AuditRows(a.tables), proof=proof, reports=reports, recorder=s.recorder, blobs=a.blobs)
+
+
+def _proof(a: Adapters) -> AuditProof:
+    anchors = AuditAnchors(a.reader, AnchorStore(a.anchors) if a.anchors else None)
+    return AuditProof(AuditRows(a.tables), anchors)

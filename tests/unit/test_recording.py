@@ -1,0 +1,103 @@
+"""What people read is recorded before it is shown, and what they are refused, too."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import azure.functions as func
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from functions import audit_http, recovery_http
+from local.faults.taps import Call, QuietTap, tapped
+from shared import wiring
+from shared.domain.audit import AuditAction, AuditRecord
+from shared.services.audit_rows import AUDIT
+from shared.services.audit_trail import AuditTrail
+from tests.pages_site import LOAD, Site, adapters_of
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Outage(QuietTap):
+    """The trail's table does not answer."""
+
+    def before(self, call: Call) -> None:
+        if call.port == "tables" and call.arguments[0] == AUDIT:
+            raise HttpResponseError("the service refused")
+
+
+def _request(route: str, **query: str) -> func.HttpRequest:
+    claims = {"claims": [{"typ": "preferred_username", "val": "ada@example.com"}], "name_typ": "name"}
+    headers = {
+        "X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps(claims).encode()).decode(),
+        "X-Forwarded-For": "203.0.113.9",
+        "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
+    }
+    return func.HttpRequest(
+        "GET", f"https://x/api/{route}?code=key-of-the-app", params=query, headers=headers, body=b""
+    )
+
+
+def _called(function: object, request: func.HttpRequest) -> func.HttpResponse:
+    answer = function._function.get_user_function()(request)  # type: ignore[attr-defined]
+    assert isinstance(answer, func.HttpResponse)
+    return answer
+
+
+def _last(site: Site) -> AuditRecord:
+    return list(AuditTrail(site.world.tables, site.world.clock).records())[-1]
+
+
+@pytest.fixture
+def outage(site: Site, past: str, tmp_path: Path) -> None:
+    wiring.decorate(lambda real: tapped(adapters_of(site.world, tmp_path), Outage()))
+    wiring.services.cache_clear()
+
+
+@pytest.mark.usefixtures("past")
+def test_a_reading_is_recorded_with_person_address_and_trace_and_without_the_key(site: Site) -> None:
+    answer = _called(recovery_http.get_content, _request("content", path=LOAD))
+    assert answer.status_code == 200
+    record = _last(site)
+    assert (record.action, record.actor, record.object) == (AuditAction.CONTENT_READ, "ada@example.com", LOAD)
+    assert (record.correlation, record.detail["from"]) == (TRACE, "203.0.113.9")
+    assert record.detail["request"] == "GET /api/content"
+    assert "key-of-the-app" not in repr(record)
+
+
+@pytest.mark.usefixtures("outage")
+@pytest.mark.parametrize("route", ["content", "diff", "audit", "audit/verify"])
+def test_nothing_is_shown_while_the_trail_cannot_be_written(route: str) -> None:
+    calls = {
+        "content": recovery_http.get_content,
+        "diff": recovery_http.get_diff,
+        "audit": audit_http.get_audit,
+        "audit/verify": audit_http.get_audit_verify,
+    }
+    answer = _called(calls[route], _request(route, path=LOAD))
+    assert answer.status_code == 503
+    assert b"print(" not in answer.get_body()
+    assert json.loads(answer.get_body())["type"] == "urn:notebook-backup:audit_unavailable"
+
+
+@pytest.mark.usefixtures("outage")
+@pytest.mark.parametrize(("page", "extra"), [("preview", {}), ("compare", {"to": "latest"})])
+def test_no_page_shows_a_notebook_while_the_trail_cannot_be_written(
+    site: Site, page: str, extra: dict[str, str]
+) -> None:
+    seen = site.get(page, status=503, path=LOAD, **extra)
+    assert "audit" in seen.words
+    assert "print(" not in seen.text
+
+
+@pytest.mark.usefixtures("past")
+def test_a_refusal_is_recorded(site: Site) -> None:
+    site.world.workspace.behaviour.denied = {LOAD.rpartition("/")[0]}
+    answer = _called(recovery_http.get_content, _request("content", path=LOAD, at="live"))
+    assert answer.status_code == 403
+    record = _last(site)
+    assert (record.action, record.result, record.object) == (AuditAction.ACCESS_REFUSED, "refused", LOAD)
+    assert record.detail["code"] == "permission_denied"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.audit import GENESIS, AuditAction, AuditHead, AuditRecord, anchors_in, digest
 from shared.domain.audit_check import AuditFault, AuditVerdict, Forgery, seals, verify
+from shared.errors import RepositoryError
 from shared.protocols import Repository
 from shared.services.audit_rows import AuditRows, HeadState, Where
 from shared.services.recorder import AnchorStore
@@ -24,10 +25,20 @@ class AuditAnchors:
 
     def heads(self) -> list[AuditHead]:
         """Every head that is named anywhere, by its number. Raises `RepositoryError`, and what the storage raises."""
-        branch = self._reader.fetch()
-        messages = self._reader.messages_with(branch, TRAILER_START) if branch else []
+        try:
+            messages = self._messages()
+        except RepositoryError:
+            if not self._reader.check():
+                raise
+            # The mirror is a cache that was damaged.
+            self._reader.forget()
+            messages = self._messages()
         found = {head for message in messages for head in anchors_in(message)}
         return sorted(found | set(self._kept.heads() if self._kept else ()), key=lambda head: head.sequence)
+
+    def _messages(self) -> list[str]:
+        branch = self._reader.fetch()
+        return self._reader.messages_with(branch, TRAILER_START) if branch else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def test_a_damaged_repository_is_found_and_named(tmp_path: Path, damage: str) ->
 def test_a_damaged_mirror_is_made_anew(tmp_path: Path) -> None:
     world, _ = _git_world(tmp_path)
     world.maintain(Kind.VERIFY)
-    mirror = next(m for m in sorted((tmp_path / "scratch").glob("mirror-*.git"), reverse=True))
+    mirror, _reader = sorted((tmp_path / "scratch").glob("mirror-*.git"))[-2:]
     pack = next(f for f in _objects(mirror) if f.suffix == ".pack")
     pack.chmod(0o644)
     pack.write_bytes(pack.read_bytes()[:-9] + b"\0" * 9)
@@ -172,3 +172,14 @@ def test_the_sample_of_as_many_days_as_are_set_covers_every_notebook(world: Worl
         sampled += world.maintain(Kind.VERIFY)["sampled"]
         world.clock.sleep(86_400)
     assert sampled == len(world.notebooks())
+
+
+def test_a_damaged_mirror_of_the_reader_is_made_anew_for_the_proof_of_the_trail(tmp_path: Path) -> None:
+    world, _ = _git_world(tmp_path)
+    world.maintain(Kind.VERIFY)
+    _, reader = sorted((tmp_path / "scratch").glob("mirror-*.git"))[-2:]
+    for pack in (f for f in _objects(reader) if f.suffix == ".pack"):
+        pack.chmod(0o644)
+        pack.write_bytes(b"\0" * 64)
+    proof = world.maintain(Kind.VERIFY)
+    assert (proof["status"], proof["failures"]) == ("passed", [])

@@ -147,14 +147,14 @@ class AuditReports:
             if mark is None:
                 return
             try:
-                commit = self._log.load(mark)
+                pushed = self._log.load(mark)
             except VersionLogGap:
                 found.gap = mark.commit
                 return
-            if commit.committed_at < from_ms:
+            if pushed[-1].committed_at < from_ms:
                 return
-            yield commit
-            mark = commit.before
+            yield from reversed(pushed)
+            mark = pushed[0].before
         found.gap = mark.commit if mark else ""
 
 

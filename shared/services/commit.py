@@ -26,6 +26,7 @@ from shared.services.commit_chain import Chain, ChainBuilder, CommitIdentity
 from shared.services.findings import FindingStore
 from shared.services.lease import held
 from shared.services.manifests import Checkpoint, ManifestStore
+from shared.services.run_acts import RunActs
 from shared.services.runs import RunStore
 from shared.services.staged_archive import DamagedArchive, StagedArchive
 from shared.services.stored_plan import load_plan, plan_blob
@@ -60,6 +61,7 @@ class CommitService:
         batches: BatchStore,
         findings: FindingStore,
         attribution: AttributionService,
+        acts: RunActs,
         clock: Clock,
         scratch: Path,
         identity: CommitIdentity,
@@ -70,6 +72,7 @@ class CommitService:
         self._repository, self._blobs, self._manifests = repository, blobs, manifests
         self._versions, self._runs, self._batches, self._findings = versions, runs, batches, findings
         self._clock, self._scratch, self._attribution = clock, scratch, attribution
+        self._acts = acts
         self._chains = ChainBuilder(repository, identity, anchor)
         self._max_files, self._max_bytes = max_files, max_bytes
 
@@ -137,7 +140,8 @@ class CommitService:
     ) -> Checkpoint:
         known = self._attribution.of_run(run_id)
         chain, notices = self._push(run_id, chunk, before, known, still_held)
-        self._versions.save(self._chains.versions(chain, before))
+        commits = self._chains.versions(chain, before)
+        self._versions.save(commits)
         saved = self._manifests.save(run_id, chain.marks(before)[-1], chain.change.manifest, before)
         # Named before the batches count as committed: a crash in between repeats the group, and the names.
         source = f"commit-{chunk.batch_ids[0] if chunk.batch_ids else 'deletions'}"
@@ -145,6 +149,7 @@ class CommitService:
         settled = [*notices, *known.notices, *map(_overruled, chain.change.conflicts)]
         self._findings.record_notices(run_id, source, settled)
         self._runs.update(run_id, commit=saved.commit)
+        self._acts.pushed(run_id, commits)
         return saved
 
     def _push(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from shared.domain.audit import AuditAction, AuditEntry, AuditResult, Detail
 from shared.domain.batches import Failure, Notice
 from shared.domain.runs import BatchStatus, RunStatus
+from shared.domain.versions import CommitVersions
 from shared.errors import DamagedBlob
 from shared.protocols import BlobStore, Row
 from shared.services.audit_export import SYSTEM
@@ -56,6 +57,14 @@ class RunActs:
             self._recorder.record_all(entries)
         self._told = (run_id, told | {e.key for e in entries})
 
+    def pushed(self, run_id: str, commits: Sequence[CommitVersions]) -> None:
+        """Record the commits that one push brought to the remote, each with its author, and the push."""
+        entries = [_committed(run_id, commit) for commit in commits]
+        last = commits[-1].mark
+        detail: Detail = {"commits": len(commits), "sequence": last.sequence}
+        entries.append(_entry(run_id, AuditAction.PUSHED, f"pushed {last.commit}", last.commit, detail))
+        self._recorder.record_all(entries)
+
     def settled(self, run_id: str, row: Row, failures: Sequence[Failure], notices: Sequence[Notice]) -> None:
         """Record what a run that commits no more did: deletions, conflicts that it settled, secrets that it found."""
         found: list[Failure | Notice] = [*failures, *notices]
@@ -90,6 +99,12 @@ def _entry(run_id: str, action: AuditAction, key: str, name: str = "", detail: D
 def _started(run_id: str, row: Row) -> AuditEntry:
     detail = {n: row[n] for n in ("trigger", "retry_of") if row.get(n)} | asked_from(row)
     return replace(_entry(run_id, AuditAction.RUN_STARTED, "started", detail=detail), actor=actor_of(row))
+
+
+def _committed(run_id: str, commit: CommitVersions) -> AuditEntry:
+    name = commit.mark.commit
+    detail: Detail = {"author": commit.author, "message": commit.message, "versions": len(commit.versions)}
+    return _entry(run_id, AuditAction.COMMITTED, f"committed {name}", name, detail)
 
 
 def _exported(run_id: str, batch_id: str, row: Row) -> AuditEntry | None:

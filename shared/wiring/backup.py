@@ -89,6 +89,7 @@ def _commits(settings: Settings, a: Adapters, s: Stores, attribution: Attributio
         batches=s.batches,
         findings=s.findings,
         attribution=attribution,
+        acts=s.acts,
         clock=a.clock,
         scratch=settings.scratch,
         identity=identity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.durable_functions as df
 
-from functions import audit_http, chain, maintenance, openapi, pages, recovery_http, runs_http
+from functions import audit_http, chain, dashboard, maintenance, openapi, pages, recovery_http, runs_http
 
 app = df.DFApp()
 app.register_functions(chain.blueprint)
@@ -13,4 +13,5 @@ app.register_functions(maintenance.blueprint)
 app.register_functions(recovery_http.blueprint)
 app.register_functions(pages.blueprint)
 app.register_functions(audit_http.blueprint)
+app.register_functions(dashboard.blueprint)
 app.register_functions(openapi.blueprint)

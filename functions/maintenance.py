@@ -31,6 +31,7 @@ def maintenance_step(message: func.QueueMessage) -> None:
         if kind is Kind.VERIFY:
             services().verify.verify(identity)
             _keep_history(identity)
+            _measure()
         else:
             services().rebuild.rebuild(identity)
     except BackupError as error:
@@ -49,6 +50,14 @@ def _keep_history(identity: str) -> None:
         _log.warning(
             "late authors, or a copy of the history, must wait: %s", error, extra={"action": "history.publish"}
         )
+
+
+def _measure() -> None:
+    """Enter the repository's size for the day; a server that does not say it leaves the day without one."""
+    try:
+        services().capacity.measure()
+    except BackupError as error:
+        _log.warning("the repository was not measured: %s", error, extra={"action": "capacity"})
 
 
 @blueprint.queue_trigger("message", f"{MAINTENANCE_QUEUE}-poison", connection="AzureWebJobsStorage")

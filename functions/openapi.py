@@ -9,6 +9,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.domain.audit import AuditAction
+from shared.domain.capacity import Level
 from shared.domain.restore_request import RestoreBody, UndoBody
 from shared.domain.restores import Action, Outcome, RestoreKind, RestoreStatus
 from shared.domain.versions import VersionKind
@@ -86,6 +87,20 @@ DIFFERENCE: Schema = {
     **_object(("path", "from", "to", "added", "removed", "equal", "unified"), path=TEXT, unified=TEXT),
 }
 DIFFERENCE["properties"] |= {"from": SIDE, "to": SIDE, "equal": {"type": "boolean"}}
+OBJECT_OR_NULL: Schema = {"type": ["object", "null"]}
+CAPACITY = _object(
+    ("advised_bytes", "measured", "largest", "growers"),
+    advised_bytes={"type": "integer"},
+    measured=OBJECT_OR_NULL,
+    level=_one_of(*Level),
+    growth={"type": "object"},
+    assumed={"type": "object"},
+    full_copies=OBJECT_OR_NULL,
+    archive_plan={"type": "object"},
+    largest=_list({"type": "object"}),
+    growers=_list({"type": "object"}),
+    days=_list({"type": "object"}),
+)
 MAINTENANCE = _object(("id", "status"), id=TEXT, status=TEXT)
 PROBLEM = _object(("type", "title", "status", "detail"), type=TEXT, title=TEXT, status={"type": "integer"}, detail=TEXT)
 LIMIT_200 = ("limit", False, _whole(1, 200))
@@ -210,6 +225,7 @@ def _running() -> Schema:
         "/api/verifications/{id}": {"get": _operation("get_verification", _answers(MAINTENANCE), identity=True)},
         "/api/rebuilds": {"post": _operation("start_rebuild", started)},
         "/api/rebuilds/{id}": {"get": _operation("get_rebuild", _answers(MAINTENANCE), identity=True)},
+        "/api/capacity": {"get": _operation("get_capacity", _answers(CAPACITY))},
         "/api/doctor": {"get": _operation("get_doctor", _answers(checks))},
         "/api/health": {"get": health},
     }

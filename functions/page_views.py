@@ -23,6 +23,7 @@ from shared.services.compare import Difference, Side
 
 CODE_STYLES = {"light": "xcode", "dark": "github-dark"}
 FOLDER = Path(__file__).with_name("templates")
+SHEETS = ("style.css", "dashboard.css")
 NAMES = {Language.PYTHON: "Python", Language.SQL: "SQL", Language.SCALA: "Scala", Language.R: "R"}
 MOST_FOLDED_LINES = 500
 MOST_SHOWN_CHARACTERS = 3_000_000
@@ -36,7 +37,8 @@ def _style() -> str:
     # Styles whose colours have a contrast of 4.5 on plain, added and removed lines; `style.css` mends the rest.
     code = {scheme: HtmlFormatter(style=name).get_style_defs(".code") for scheme, name in CODE_STYLES.items()}
     schemes = "\n".join(f"@media (prefers-color-scheme: {scheme}) {{\n{rules}\n}}" for scheme, rules in code.items())
-    return f"\n{schemes}\n{(FOLDER / 'style.css').read_text()}\n"
+    sheets = "\n".join((FOLDER / name).read_text() for name in SHEETS)
+    return f"\n{schemes}\n{sheets}\n"
 
 
 @functools.cache

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlencode
 import azure.durable_functions as df
 import azure.functions as func
 
-from functions import pages
+from functions import dashboard, pages
+from local.memory.meter import MemoryMeter
 from local.memory.world import World
 from shared.wiring import Adapters
 
@@ -23,6 +24,7 @@ EXPECTED_TAGS = {
     *("html", "head", "meta", "title", "style", "body", "a", "header", "form", "label", "input", "button", "main"),
     *("h1", "h2", "p", "ul", "li", "ol", "nav", "span", "div", "table", "thead", "tbody", "tr", "th", "td", "time"),
     *("code", "details", "summary", "section", "pre", "dl", "dt", "dd", "strong", "br", "progress"),
+    *("svg", "rect", "line", "polyline", "circle", "desc", "caption"),
 }
 
 
@@ -94,6 +96,7 @@ def _handlers() -> dict[tuple[str, str], Any]:
     """The pages' functions by method and route."""
     app = df.DFApp()
     app.register_functions(pages.blueprint)
+    app.register_functions(dashboard.blueprint)
     found = [(f.get_trigger().get_dict_repr(), f.get_user_function()) for f in app.get_functions()]
     return {(str(m.value), str(trigger["route"])): call for trigger, call in found for m in trigger["methods"]}
 
@@ -141,6 +144,7 @@ def adapters_of(world: World, scratch: Path) -> Adapters:
         workspace=world.workspace,
         repository=mirror,
         reader=mirror,
+        meter=MemoryMeter(world.remote.contents),
         blobs=world.blobs,
         queue=world.queues,
         tables=world.tables,

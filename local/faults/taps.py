@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from shared.wiring import Adapters
 
-PORTS = ("workspace", "repository", "reader", "blobs", "queue", "tables", "changes")
+PORTS = ("workspace", "repository", "reader", "meter", "blobs", "queue", "tables", "changes")
 
 
 @dataclass(frozen=True, slots=True)

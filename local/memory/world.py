@@ -13,6 +13,7 @@ from local.faults.crash_points import Crash
 from local.faults.taps import Tap, tapped
 from local.memory.changes import MemoryChangeLog
 from local.memory.clock import ManualClock
+from local.memory.meter import MemoryMeter
 from local.memory.repository import MemoryRemote
 from local.memory.storage import MemoryBlobs, MemoryMessage, MemoryQueues, MemoryTables
 from local.memory.workspace import MemoryWorkspace
@@ -111,6 +112,7 @@ class World:
             workspace=self.workspace,
             repository=self.remote.mirror(self.scratch),
             reader=self.remote.mirror(self.scratch),
+            meter=MemoryMeter(self.remote.contents),
             blobs=self.blobs,
             queue=self.queues,
             tables=self.tables,

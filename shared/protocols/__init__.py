@@ -1,5 +1,6 @@
 """The outside systems, as the services see them. One adapter implements each."""
 
+from shared.protocols.capacity import RepositorySize, SizeMeter, SizeSource
 from shared.protocols.changes import ChangeLog
 from shared.protocols.history import IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
@@ -19,9 +20,12 @@ __all__ = [
     "PointFile",
     "Queue",
     "Repository",
+    "RepositorySize",
     "Row",
     "SecretFinder",
     "Signature",
+    "SizeMeter",
+    "SizeSource",
     "StoredRow",
     "Tables",
     "VersionIndex",

@@ -120,9 +120,10 @@ class RestoreStore:
             raise UnknownRestore(id=restore_id)
         return found.row
 
-    def recent(self, limit: int) -> list[StoredRow]:
-        """The newest first."""
-        return sorted(self._tables.query(RESTORES, _PARTITION), key=lambda r: r.key, reverse=True)[:limit]
+    def recent(self, limit: int, *, plans: bool = True) -> list[StoredRow]:
+        """The newest first; with `plans` False, those alone that were to write."""
+        rows = (row for row in self._tables.query(RESTORES, _PARTITION) if plans or not row.row.get("dry_run"))
+        return sorted(rows, key=lambda r: r.key, reverse=True)[:limit]
 
     def running(self) -> list[str]:
         """Restores that are under way."""

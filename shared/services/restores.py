@@ -136,11 +136,10 @@ class RestoreService:
         """A restore with its notebooks, those of one outcome alone where asked for. Raises `UnknownRestore`."""
         return self._answer(self._store.load(restore_id), limit, offset, outcome)
 
-    def recent(self, limit: int) -> list[Json]:
-        """The newest first, without their notebooks."""
-        return [
-            {**summary(row.key, row.row), **_asked(self._store.request(row.key))} for row in self._store.recent(limit)
-        ]
+    def recent(self, limit: int, *, plans: bool = True) -> list[Json]:
+        """The newest first, without their notebooks; with `plans` False, those alone that were to write."""
+        rows = self._store.recent(limit, plans=plans)
+        return [{**summary(row.key, row.row), **_asked(self._store.request(row.key))} for row in rows]
 
     def abandoned(self) -> list[str]:
         """Restores whose steps stopped: each is to be gone on with."""

@@ -25,14 +25,17 @@ class StatusService:
 
     def overview(self) -> Json:
         """The active run, if any, and the last one that ended."""
-        active = self._runs.active()
         ended = [r for r in self._runs.recent(20) if RunStatus(str(r.row["status"])).final]
         return {
-            "active": self._active(active) if active else None,
+            "active": self.active(),
             "last": summary(ended[0].key, ended[0].row) if ended else None,
         }
 
-    def _active(self, run_id: str) -> Json:
+    def active(self) -> Json | None:
+        """The run that holds the lease, in full; None where none does."""
+        run_id = self._runs.active()
+        if run_id is None:
+            return None
         try:
             return self.run(run_id)
         except UnknownRun:

@@ -12,8 +12,10 @@ from shared.redaction import redact_logs
 from shared.services.attribution import AttributionService
 from shared.services.audit_access import AuditAccess
 from shared.services.batch_rows import BatchStore
+from shared.services.capacity import CapacityService
 from shared.services.compare import CompareService
 from shared.services.content import ContentService
+from shared.services.dashboard import DashboardService
 from shared.services.doctor import DoctorService
 from shared.services.drive import DriveService
 from shared.services.export import ExportService
@@ -30,6 +32,7 @@ from shared.services.watch import WatchService
 from shared.settings import Settings
 from shared.wiring.audit import audit_access
 from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
+from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.outside import Adapters, connect
 from shared.wiring.recovery import content_cache, history_service, restore_service
 from shared.wiring.stores import Stores
@@ -57,6 +60,8 @@ class Services:
     restores: RestoreService
     recorder: Recorder
     audit: AuditAccess
+    capacity: CapacityService
+    dashboard: DashboardService
 
 
 _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
@@ -87,6 +92,8 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         log=a.changes, history=history, blobs=a.blobs, tables=a.tables, clock=a.clock, days=settings.attribution_days
     )
     content = ContentService(history, a.reader, a.workspace, content_cache(settings))
+    restores = restore_service(settings, a, pool, s, history, content)
+    capacity = capacity_service(a, s, history)
     return Services(
         runs=s.runs,
         batches=s.batches,
@@ -105,7 +112,9 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         attribution=attribution,
         content=content,
         compare=CompareService(content),
-        restores=restore_service(settings, a, pool, s, history, content),
         recorder=s.recorder,
         audit=audit_access(a, s),
+        restores=restores,
+        capacity=capacity,
+        dashboard=dashboard_service(settings, a, s, restores, capacity),
     )

@@ -13,10 +13,11 @@ from shared.adapters.change_log import AuditTable
 from shared.adapters.identity import databricks_token, git_authorization
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.repository import GitRepository
+from shared.adapters.repository_size import GitSizeMeter
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
-from shared.protocols import BlobStore, ChangeLog, Queue, Repository, Tables, Workspace
+from shared.protocols import BlobStore, ChangeLog, Queue, Repository, SizeMeter, Tables, Workspace
 from shared.redaction import remember
 from shared.settings import Settings
 
@@ -33,6 +34,7 @@ class Adapters:
     workspace: Workspace
     repository: Repository
     reader: Repository
+    meter: SizeMeter
     blobs: BlobStore
     queue: Queue
     tables: Tables
@@ -57,6 +59,7 @@ def connect(settings: Settings) -> Adapters:
         workspace=workspace,
         repository=_repository(settings, credential, "mirror.git"),
         reader=_repository(settings, credential, "reader.git"),
+        meter=GitSizeMeter(settings.git_remote_url, git_authorization(settings.git_token, credential)),
         blobs=clients.blobs(settings.container),
         queue=clients.queues(),
         tables=clients.tables(),

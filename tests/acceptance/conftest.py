@@ -8,6 +8,9 @@ import pytest
 
 from local.lab import Lab
 from local.system import LocalSystem, SystemOptions
+from tests.browser import browser
+
+__all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")

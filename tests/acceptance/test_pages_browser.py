@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from local.lab import Lab
+from tests.browser import DESK, PHONE, needs_chromium, shoot
 
 OPTIONS = {"notebooks": 120}
 MANY, FOLDER_NOTEBOOKS = "/Clients/many notebooks", 60
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 FOLDER = "/Clients/a b & <i>"
 NAME = "load '100%' \"<script>alert(1)<script>"
 PATH = f"{FOLDER}/{NAME}"
@@ -34,22 +21,7 @@ SOURCE = "# Databricks notebook source\n# MAGIC %md\n# MAGIC Loads *orders*\n\n#
 LINES = "".join(f"x_{n} = {n}\n" for n in range(30))
 BEFORE = f"{SOURCE}{LINES}\n# COMMAND ----------\n\nprint('</pre><script>alert(2)</script>')\n"
 BROKEN = BEFORE.replace("print(1)", "print(2)")
-PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 860}
-pytestmark = [
-    pytest.mark.xdist_group("pages"),
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists() and "CI" not in os.environ,
-        reason="no Chromium is installed: apt-get install chromium",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
+pytestmark = [pytest.mark.xdist_group("pages"), needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -92,29 +64,22 @@ def _live(lab: Lab, path: str = PATH) -> str:
     return requests.get(f"{lab.system.url}/api/content", params=query, headers=headers, timeout=30).text
 
 
-def _shoot(page: Page, name: str) -> None:
-    """Keep a picture where one is asked for."""
-    if folder := os.environ.get("BACKUP_SCREENSHOTS"):
-        _, _, window = os.environ["PYTEST_CURRENT_TEST"].removesuffix(" (call)").partition("[")
-        page.screenshot(path=f"{folder}/{name}, {window.rstrip(']')}.png", full_page=True)
-
-
 def test_one_notebook_is_restored_in_three_clicks_and_undone(lab: Lab, page: Page, commit: str) -> None:
     before = _restores(lab)
     page.goto(_address(lab, "browse"))
-    _shoot(page, "browse")
+    shoot(page, "browse")
     page.get_by_label("Find a notebook").fill("LOAD '100%")
     page.keyboard.press("Enter")
-    _shoot(page, "found")
+    shoot(page, "found")
     page.get_by_role("link", name=NAME).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
-    _shoot(page, "history")
+    shoot(page, "history")
     page.get_by_role("link", name="Restore the version of").last.click()
     expect(page.get_by_text("1 to overwrite")).to_be_visible()
-    _shoot(page, "plan")
+    shoot(page, "plan")
     page.get_by_role("button", name="Restore", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Restored, and verified")
-    _shoot(page, "result")
+    shoot(page, "result")
     assert _live(lab) == BEFORE
     page.reload()
     page.get_by_role("button", name="Undo").click()
@@ -145,14 +110,14 @@ def test_a_folder_is_restored_with_progress(lab: Lab, page: Page, many: dict[str
     page.get_by_role("link", name="Restore this folder").click()
     expect(page.get_by_text(f"{FOLDER_NOTEBOOKS - 1} to overwrite")).to_be_visible()
     expect(page.get_by_text("1 unchanged")).to_be_visible()
-    _shoot(page, "plan of a folder")
+    shoot(page, "plan of a folder")
     page.get_by_role("button", name="Restore", exact=True).click()
     expect(page.get_by_role("progressbar").or_(page.get_by_text("Restored, and verified"))).to_be_visible()
-    _shoot(page, "progress")
+    shoot(page, "progress")
     # The page looks again by itself, until it is over.
     expect(page.get_by_role("heading", level=1)).to_have_text("Restored, and verified", timeout=60_000)
     expect(page.get_by_role("link", name=f"{FOLDER_NOTEBOOKS - 1} verified")).to_be_visible()
-    _shoot(page, "result of a folder")
+    shoot(page, "result of a folder")
     assert {path: _live(lab, path) for path in many} == many
 
 
@@ -163,7 +128,7 @@ def test_what_somebody_edited_meanwhile_is_left_alone_until_a_new_plan_is_seen(
     lab.edit({"action": "edit", "path": PATH, "content": BROKEN + "meanwhile"})
     page.get_by_role("button", name="Restore", exact=True).click()
     expect(page.get_by_text("Somebody edited this notebook after you saw the plan")).to_be_visible()
-    _shoot(page, "refused")
+    shoot(page, "refused")
     assert _live(lab) == BROKEN + "meanwhile"
     page.get_by_role("link", name="Plan again").click()
     page.get_by_role("button", name="Restore", exact=True).click()
@@ -171,7 +136,7 @@ def test_what_somebody_edited_meanwhile_is_left_alone_until_a_new_plan_is_seen(
     lab.edit({"action": "edit", "path": PATH, "content": BROKEN + "later"})
     page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Not undone")
-    _shoot(page, "undo refused")
+    shoot(page, "undo refused")
     page.get_by_role("button", name="Undo all the same").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Not undone")  # the box is not ticked
     page.get_by_label("Yes, write over").check()
@@ -184,10 +149,10 @@ def test_a_version_is_shown_by_cell_and_its_difference_side_by_side(lab: Lab, pa
     page.goto(_address(lab, "preview", path=PATH, at=commit))
     expect(page.get_by_label("Cell 1")).to_contain_text("Loads *orders*")
     expect(page.get_by_label("Cell 3")).to_contain_text("alert(2)")
-    _shoot(page, "preview")
+    shoot(page, "preview")
     page.get_by_role("link", name="Compare with now").click()
     expect(page.get_by_text("1 added")).to_be_visible()
-    _shoot(page, "compare")
+    shoot(page, "compare")
     folded = page.get_by_text("lines that are the same").first
     folded.click()
     expect(page.get_by_text("x_15").last).to_be_visible()

@@ -54,6 +54,8 @@ EXPECTED_TRIGGERS = {
     "restore_slice": "activityTrigger",
     "restore_watchdog": "timerTrigger",
     "get_openapi": "httpTrigger",
+    "get_capacity": "httpTrigger",
+    "page_dashboard": "httpTrigger",
     "page_browse": "httpTrigger",
     "page_history": "httpTrigger",
     "page_preview": "httpTrigger",

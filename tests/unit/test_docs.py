@@ -55,7 +55,17 @@ def _http_triggers() -> list[dict[str, Any]]:
 
 def test_every_route_of_the_api_is_described_in_openapi() -> None:
     described = {(m.upper(), path) for path, ways in document()["paths"].items() for m in ways}
-    pages = ("browse", "history", "preview", "compare", "restore", "restore-result", "undo", "openapi.json")
+    pages = (
+        "browse",
+        "history",
+        "preview",
+        "compare",
+        "restore",
+        "restore-result",
+        "undo",
+        "openapi.json",
+        "dashboard",
+    )
     served = {
         (str(method.value), f"/api/{trigger['route']}")
         for trigger in _http_triggers()

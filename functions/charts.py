@@ -168,7 +168,7 @@ def sizes(points: Sequence[SizePoint], a_day: float | None, a_year: float, limit
     until = (last.day - begin).days
     lines = [Line(" ".join(at((p.day - begin).days, p.size) for p in points), "measured")]
     lines.append(Line(" ".join(at(until + days, size) for days, size in assumed), "assumed"))
-    legend = [("measured", "measured"), ("assumed", f"with {a_year:.0%} a year")]
+    legend = [("measured", "measured"), ("assumed", f"with {a_year * 100:.0f} % a year")]
     if a_day is not None:
         lines.append(Line(f"{at(until, last.size)} {at(span, grown)}", "forecast"))
         legend.insert(1, ("forecast", "at the measured growth"))
@@ -179,7 +179,7 @@ def sizes(points: Sequence[SizePoint], a_day: float | None, a_year: float, limit
     return Chart(
         name="sizes",
         title="Repository size and forecast",
-        told=f"{size_text(last.size)} now{measured}; {size_text(assumed[-1][1])} with {a_year:.0%} a year.",
+        told=f"{size_text(last.size)} now{measured}; {size_text(assumed[-1][1])} with {a_year * 100:.0f} % a year.",
         bars=(),
         lines=tuple(lines),
         top=size_text(top),

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from statistics import median
 from typing import Any
 
 from functions import charts
 from functions.charts import Chart, day_text, duration_text, time_text
 from functions.remedies import remedy
 from shared.domain.capacity import Level, SizePoint
-from shared.domain.reliability import TARGET, Reliability, RunFact, changes_a_day, reliability
+from shared.domain.reliability import DAYS, TARGET, Reliability, RunFact, changes_a_day, reliability
 from shared.domain.runs import RunStatus
 from shared.domain.sizes import size_text
 from shared.services.dashboard import Credential, Dashboard, Verified
 
 STRIP_RUNS = 30
+MOST_BAD_RUNS = 8
 MOST_PATHS = 5
 LATE_HOURS = 26
 """A daily backup that did not succeed for so long is late."""
 VERIFIED_LATE_HOURS = 50
 EXPIRY_WARNING_DAYS = 30
 BUSY_SECONDS, IDLE_SECONDS = 10, 60
+BAD = (RunStatus.FAILED, RunStatus.PARTIAL)
 SIGNS = {"succeeded": "✓", "partial": "!", "failed": "✕", "running": "…"}
 
 type Json = dict[str, Any]
@@ -78,6 +81,7 @@ def view(found: Dashboard, *, refreshing: bool = True) -> Json:
         "needs": needs,
         "active": _active(found.active) if found.active else None,
         "strip": [_cell(run) for run in reversed(found.runs[:STRIP_RUNS])],
+        "bad_runs": [_bad_run(r) for r in found.runs if r.status in BAD][:MOST_BAD_RUNS],
         "tiles": [*_run_tiles(found, figures), *_size_tiles(found.capacity)],
         "charts": [chart for chart in _charts(found) if chart],
         "last": found.last,
@@ -210,13 +214,29 @@ def _run_tiles(found: Dashboard, figures: Reliability) -> Iterator[Tile]:
         level = {"succeeded": "good", "partial": "warn"}[done.status]
         yield Tile("Last backup", ago(done.started, found.now), f"{time_text(done.started)} UTC, {done.status}", level)
         yield Tile("Notebooks", f"{done.notebooks:,}", f"backed up on {figures.days_backed_up} of {figures.days} days")
+    yield from _duration_tile(found.runs)
     if figures.rate is not None:
-        share = f"{figures.succeeded} of {figures.runs} runs in 30 days; target {TARGET:.1%}"
+        share = f"{figures.succeeded} of {figures.runs} in {DAYS} days; the target is {TARGET * 100:.1f} %"
         yield Tile("Runs that succeeded", _percent(figures.rate), share, "good" if figures.on_target else "warn")
     if figures.notebook_rate is not None:
-        lost = f"{figures.notebooks - figures.notebooks_failed:,} of {figures.notebooks:,} exports in 30 days"
+        lost = f"{figures.notebooks - figures.notebooks_failed:,} of {figures.notebooks:,} in {DAYS} days"
         level = "good" if figures.notebook_rate >= TARGET else "warn"
         yield Tile("Notebooks brought in", _percent(figures.notebook_rate), lost, level)
+
+
+def _bad_run(run: RunFact) -> Json:
+    """A run that did not succeed, with why."""
+    failed = f"{_many(run.failed, 'notebook or folder', 'notebooks or folders')} not brought in" if run.failed else None
+    held = f"{_many(run.held, 'deletion', 'deletions')} held back" if run.held else None
+    why = "; ".join(filter(None, (run.error, failed, held))) or "its row names no reason"
+    return {"run_id": run.run_id, "status": run.status, "at": time_text(run.started), "why": why}
+
+
+def _duration_tile(runs: Sequence[RunFact]) -> Iterator[Tile]:
+    took = [r.seconds for r in runs if r.status.final and r.seconds is not None][:STRIP_RUNS]
+    if took:
+        note = f"median of the last {_many(len(took), 'run', 'runs')}: {duration_text(median(took))}"
+        yield Tile("The last run took", duration_text(took[0]), note)
 
 
 def _percent(share: float) -> str:
@@ -230,16 +250,18 @@ def _size_tiles(capacity: Json | None) -> Iterator[Tile]:
     measured, advised, growth = capacity["measured"], capacity["advised_bytes"], capacity["growth"]
     level = {"ok": "good", "critical": "bad"}.get(capacity["level"], "warn")
     at_least = "at least " if measured["at_least"] else ""
-    note = f"{capacity['share']:.1%} of the advised {size_text(advised)}"
+    note = f"{capacity['share'] * 100:.1f} % of the advised {size_text(advised)}"
     yield Tile("Repository", at_least + size_text(measured["bytes"]), note, level)
     first = growth if growth["bytes_a_day"] is not None else capacity["assumed"]
-    basis = f"{size_text(growth['bytes_a_day'])} a day" if first is growth else "assuming 20 % a year"
+    basis = f"at {size_text(growth['bytes_a_day'])} a day" if first is growth else "assuming 20 % a year"
     when = first["advised_on"]
     value = day_text(date.fromisoformat(when)) if when else "not in sight"
     yield Tile(f"{size_text(advised)} reached", value, basis, level)
     if copies := capacity["full_copies"]:
-        note = f"{size_text(copies['bytes'])} as full copies of {_many(copies['days'], 'day', 'days')}"
-        yield Tile("Saved by Git", f"{copies['saving']:.0%}", note, "good" if copies["saving"] >= 0.5 else "")
+        note = (
+            f"beside {size_text(copies['bytes'])} for {_many(copies['days'], 'daily full copy', 'daily full copies')}"
+        )
+        yield Tile("Saved by Git", f"{copies['saving'] * 100:.0f} %", note, "good" if copies["saving"] >= 0.5 else "")
 
 
 def _charts(found: Dashboard) -> Iterator[Chart | None]:

@@ -39,14 +39,14 @@ def _show_size(answer: Json) -> None:
     least = "at least " if measured["at_least"] else ""
     advised = size_text(answer["advised_bytes"])
     facts: dict[str, object] = {
-        "size": f"{least}{size_text(measured['bytes'])}, {answer['share']:.1%} of the advised {advised}",
+        "size": f"{least}{size_text(measured['bytes'])}, {answer['share'] * 100:.1f} % of the advised {advised}",
         "measured": f"{measured['at'][:16].replace('T', ' ')} UTC, {measured['how']}",
         "notebooks": f"{measured['notebooks']:,}, {size_text(measured['full_copy_bytes'])} as one full copy",
     }
     if copies:
         taken = f"{size_text(copies['bytes'])} since {copies['since']} ({copies['days']} days)"
         facts["daily full copies"] = f"would take {taken}; Git takes {size_text(copies['git_bytes'])}"
-        facts["saving"] = f"{copies['saving']:.1%}"
+        facts["saving"] = f"{copies['saving'] * 100:.1f} %"
     out.print(Text.assemble("level ", cell(answer["level"], LEVEL_COLOURS.get(answer["level"], ""))))
     print_facts(facts)
 
@@ -54,7 +54,7 @@ def _show_size(answer: Json) -> None:
 def _show_forecast(answer: Json) -> None:
     growth, assumed = answer["growth"], answer["assumed"]
     shown = table("forecast", "growth", "in a year", f"{size_text(answer['advised_bytes'])} reached", "days until then")
-    rows = [("assumed", f"{assumed['growth_a_year']:.0%} a year", assumed)]
+    rows = [("assumed", f"{assumed['growth_a_year'] * 100:.0f} % a year", assumed)]
     if growth["bytes_a_day"] is not None:
         over = f"{size_text(growth['bytes_a_day'])} a day, over {growth['days_measured']} days"
         rows.insert(0, ("measured", over, growth))

@@ -15,7 +15,10 @@ CHANGES = ("created", "changed", "renamed", "deleted")
 
 @dataclass(frozen=True, slots=True)
 class RunFact:
-    """What counts of one run. `seconds` is None while it runs; `changes` are notebooks by kind."""
+    """What counts of one run. `seconds` is None while it runs; `changes` are notebooks by kind.
+
+    `failed` are notebooks that it could not bring in, `held` deletions that it kept back, `error` why it failed.
+    """
 
     run_id: str
     started: datetime
@@ -25,6 +28,8 @@ class RunFact:
     planned: int
     failed: int
     changes: dict[str, int]
+    held: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

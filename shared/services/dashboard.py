@@ -136,6 +136,8 @@ def _fact(run: Json) -> RunFact:
         planned=run["planned"],
         failed=run["failed"],
         changes={kind: run["counts"][kind] for kind in CHANGES},
+        held=run["counts"]["held"],
+        error=run["error"],
     )
 
 

@@ -37,4 +37,4 @@ def dashboard_service(
 def credentials(settings: Settings) -> Sequence[Credential]:
     """What opens workspace and repository; when a configured token expires, its issuer alone knows."""
     systems = (("Workspace", settings.databricks_token), ("Repository", settings.git_token))
-    return [Credential(f"{name}: {'token' if token else 'identity'}", token is None) for name, token in systems]
+    return [Credential(f"{name} {'token' if token else 'identity'}", token is None) for name, token in systems]

@@ -144,7 +144,7 @@ def test_thirty_days_of_rows_are_read_into_one_view(world: World) -> None:
     assert [r["status"] for r in found.restores] == ["succeeded", "partial"]
     assert found.capacity is not None
     assert found.capacity["growth"]["bytes_a_day"] == 12 * MIB
-    assert [c.name for c in found.credentials] == ["Workspace: identity", "Repository: identity"]
+    assert [c.name for c in found.credentials] == ["Workspace identity", "Repository identity"]
 
 
 def test_an_empty_app_is_read_without_a_row(world: World) -> None:

@@ -51,10 +51,10 @@ def test_size_forecast_saving_and_plan_are_told(fake: FakeApp) -> None:
     assert result.exit_code == 0
     for words in (
         "level watch",
-        "2.0 GB, 20.0% of the advised 10.0 GB",
+        "2.0 GB, 20.0 % of the advised 10.0 GB",
         "by the server's API",
         "would take 30.0 GB since 2026-10-26 (30 days); Git takes 2.0 GB",
-        "93.3%",
+        "93.3 %",
         "12.0 MB a day, over 29 days",
         "2027-12-29",
         "not in sight",

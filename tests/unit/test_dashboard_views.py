@@ -129,13 +129,27 @@ def test_the_success_rate_is_told_against_its_target(failed: int, value: str) ->
     tiles = {tile.name: tile for tile in view(replace(GOOD, runs=runs))["tiles"]}
     tile = tiles["Runs that succeeded"]
     assert (tile.value, tile.level) == (value, "warn" if failed else "good")
-    assert "99.9%" in tile.note
+    assert "99.9 %" in tile.note
 
 
 def test_a_single_lost_notebook_of_many_is_not_rounded_away() -> None:
     runs = [replace(_run(n + 1), planned=100_000, failed=int(n == 0)) for n in range(9)]
     tiles = {tile.name: tile for tile in view(replace(GOOD, runs=runs))["tiles"]}
     assert tiles["Notebooks brought in"].value == "99.99 %"
+
+
+def test_runs_that_did_not_succeed_are_named_with_why() -> None:
+    bad = [
+        replace(_run(3, "failed"), error="Git said no"),
+        replace(_run(4, "partial", failed=1), held=2),
+        _run(5, "failed"),
+    ]
+    shown = view(replace(GOOD, runs=[_run(2), *bad]))["bad_runs"]
+    assert [(r["status"], r["why"]) for r in shown] == [
+        ("failed", "Git said no"),
+        ("partial", "1 notebook or folder not brought in; 2 deletions held back"),
+        ("failed", "its row names no reason"),
+    ]
 
 
 def test_a_capacity_level_needs_somebody() -> None:
@@ -157,7 +171,7 @@ def test_a_capacity_level_needs_somebody() -> None:
     tiles = {tile.name: (tile.value, tile.level) for tile in shown["tiles"]}
     assert tiles["Repository"] == ("at least 9.0 GB", "bad")
     assert tiles["10.0 GB reached"] == ("14 Dec 2026", "bad")
-    assert tiles["Saved by Git"] == ("99%", "good")
+    assert tiles["Saved by Git"] == ("99 %", "good")
 
 
 finite = st.floats(0, 1e6, allow_nan=False)

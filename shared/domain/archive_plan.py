@@ -76,7 +76,7 @@ def _steps(year: int, full_copy: int) -> tuple[Step, ...]:
         ),
         Step(
             "Know what changes for people",
-            "Versions from before the cut are still listed, and their contents are read from the archive: with plain "
-            "Git, or by an app whose `GIT_REMOTE_URL` is the archive's address.",
+            "Versions from before the cut are still listed. What the new repository does not hold of them is read "
+            "from the archive: with plain Git, or by an app whose `GIT_REMOTE_URL` is the archive's address.",
         ),
     )

@@ -11,6 +11,7 @@ from local.faults.taps import Call, QuietTap
 from local.memory.world import World
 from shared.errors import RepositoryError
 from shared.services.capacity import CAPACITY, NOTEBOOKS_BLOB
+from shared.services.content import ContentMissing
 from shared.services.maintenance import Kind
 from tests.dashboard_rows import DAYS, FAILURES, MIB, seed, under_way
 
@@ -127,6 +128,24 @@ def test_a_server_that_does_not_answer_leaves_the_day_without_a_row(world: World
     with pytest.raises(RepositoryError):
         app.capacity.measure()
     assert world.app.capacity.overview()["measured"] is None
+
+
+def test_the_cut_of_the_archive_plan_goes_as_it_says(world: World) -> None:
+    _pass_day(world, "a", "1")
+    first = world.app.history.moment("latest").commit
+    _pass_day(world, "a", "2")
+    _pass_day(world, "b", "3")
+    archive = world.remote.contents()
+    world.remote.empty()
+    run = world.back_up()
+    assert "history_lost" in {notice["code"] for notice in run["notices"]}
+    assert world.remote.contents() == archive
+    assert len(world.remote.messages()) == 1
+    assert len(world.app.history.versions("/Clients/a")) >= 2, "versions from before the cut are still listed"
+    with pytest.raises(ContentMissing):
+        world.app.content.at("/Clients/a", first)
+    world.app.capacity.measure()
+    assert world.app.capacity.overview()["measured"]["commit"] == world.remote.head
 
 
 def test_thirty_days_of_rows_are_read_into_one_view(world: World) -> None:

@@ -20,6 +20,7 @@ from shared.services.dashboard import Credential, Dashboard, Verified
 STRIP_RUNS = 30
 MOST_BAD_RUNS = 8
 MOST_PATHS = 5
+SAVING_TARGET = 0.5
 LATE_HOURS = 26
 """A daily backup that did not succeed for so long is late."""
 VERIFIED_LATE_HOURS = 50
@@ -213,7 +214,11 @@ def _run_tiles(found: Dashboard, figures: Reliability) -> Iterator[Tile]:
     if done:
         level = {"succeeded": "good", "partial": "warn"}[done.status]
         yield Tile("Last backup", ago(done.started, found.now), f"{time_text(done.started)} UTC, {done.status}", level)
-        yield Tile("Notebooks", f"{done.notebooks:,}", f"backed up on {figures.days_backed_up} of {figures.days} days")
+        yield Tile(
+            "Notebooks",
+            f"{done.notebooks:,}",
+            f"backed up on {figures.days_backed_up} of {_many(figures.days, 'day', 'days')}",
+        )
     yield from _duration_tile(found.runs)
     if figures.rate is not None:
         share = f"{figures.succeeded} of {figures.runs} in {DAYS} days; the target is {TARGET * 100:.1f} %"
@@ -235,7 +240,8 @@ def _bad_run(run: RunFact) -> Json:
 def _duration_tile(runs: Sequence[RunFact]) -> Iterator[Tile]:
     took = [r.seconds for r in runs if r.status.final and r.seconds is not None][:STRIP_RUNS]
     if took:
-        note = f"median of the last {_many(len(took), 'run', 'runs')}: {duration_text(median(took))}"
+        middle = f"median of the last {len(took)} runs: {duration_text(median(took))}"
+        note = middle if len(took) > 1 else "the only one so far"
         yield Tile("The last run took", duration_text(took[0]), note)
 
 
@@ -261,7 +267,8 @@ def _size_tiles(capacity: Json | None) -> Iterator[Tile]:
         note = (
             f"beside {size_text(copies['bytes'])} for {_many(copies['days'], 'daily full copy', 'daily full copies')}"
         )
-        yield Tile("Saved by Git", f"{copies['saving'] * 100:.0f} %", note, "good" if copies["saving"] >= 0.5 else "")
+        value = f"{copies['saving'] * 100:.0f} %" if copies["saving"] > 0 else "nothing yet"
+        yield Tile("Saved by Git", value, note, "good" if copies["saving"] >= SAVING_TARGET else "")
 
 
 def _charts(found: Dashboard) -> Iterator[Chart | None]:

@@ -57,8 +57,8 @@ def _steps(year: int, full_copy: int) -> tuple[Step, ...]:
         ),
         Step(
             "Agree on a day, and let the last run and a verification pass",
-            "`./backup sync`, then `./backup verify`: the archive is then known to be whole. "
-            "Keep people from restoring meanwhile, and stop the timer `daily_backup`.",
+            "`./backup sync`, then `./backup verify`: the archive is then known to be whole. Stop the timer by the app "
+            "setting `AzureWebJobs.daily_backup.Disabled`, and ask people not to restore meanwhile.",
         ),
         Step(
             "Keep the whole history as an archive",
@@ -71,8 +71,8 @@ def _steps(year: int, full_copy: int) -> tuple[Step, ...]:
         ),
         Step(
             "Back up once",
-            "Start the timer, and run `./backup sync`: every notebook is written into one first commit, which takes "
-            f"at most {full_copy / 2**30:.1f} GB before compression. The run names `history_lost`: that is the cut.",
+            "Start the timer again, and run `./backup sync`: every notebook is written anew, which takes at most "
+            f"{full_copy / 2**30:.1f} GB before compression. The run names `history_lost`: that is the cut.",
         ),
         Step(
             "Know what changes for people",

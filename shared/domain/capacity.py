@@ -20,7 +20,7 @@ DAYS_A_YEAR = 365
 FEWEST_DAYS = 7
 """A growth that was measured over fewer days says nothing about the next year."""
 MOST_POINTS = 90
-FARTHEST_DAYS = 100 * DAYS_A_YEAR
+FARTHEST_DAYS = 30 * DAYS_A_YEAR
 """A date that is farther away is no date that somebody plans by."""
 
 

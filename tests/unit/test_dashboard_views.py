@@ -152,6 +152,15 @@ def test_runs_that_did_not_succeed_are_named_with_why() -> None:
     ]
 
 
+def test_a_first_day_is_not_told_as_a_trend() -> None:
+    shown = view(GOOD)
+    tiles = {tile.name: tile.note for tile in shown["tiles"]}
+    assert tiles["The last run took"] == "the only one so far"
+    assert tiles["Notebooks"] == "backed up on 1 of 1 day"
+    (bar,) = shown["charts"][0].bars
+    assert (bar.x + bar.width < WIDTH, bar.x > WIDTH / 2, shown["charts"][0].first) == (True, True, "")
+
+
 def test_a_capacity_level_needs_somebody() -> None:
     outlook = {"days_until_advised": 20, "advised_on": "2026-12-14", "bytes_in_a_year": 1}
     measured = {"bytes": 9 * 2**30, "at_least": True, "full_copy_bytes": 1, "notebooks": 1}

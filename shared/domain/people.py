@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 UNKNOWN_NAME = "unknown"
 _MEMBERS = {"name", "team"}
@@ -27,7 +26,7 @@ UNKNOWN = Person(UNKNOWN_NAME)
 class People:
     """Persons by their mail, whose case does not count."""
 
-    by_mail: Mapping[str, Person] = field(default_factory=lambda: MappingProxyType({}))
+    by_mail: Mapping[str, Person] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> People:
@@ -46,7 +45,7 @@ class People:
             person = _person(number, mail.strip(), members)
             if found.setdefault(_key(mail), person) is not person:
                 raise ValueError(f"entry {number} repeats an address; case does not count")
-        return cls(MappingProxyType(found))
+        return cls(found)
 
     def of(self, author: str | None) -> Person:
         """Who an author is. One who is not in the mapping goes by their address, none at all by `unknown`."""

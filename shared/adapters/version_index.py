@@ -6,13 +6,14 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from shared.adapters import version_schema as schema
 from shared.domain.siblings import parents
 from shared.domain.versions import CommitMark, CommitVersions, Version, VersionKind
-from shared.protocols import IndexedCommit, IndexedVersion
+from shared.protocols import IndexedChange, IndexedCommit, IndexedVersion
 
 _WAIT_SECONDS = 60.0
 _ROWS_A_READ = 2_000
@@ -136,6 +137,10 @@ class SqliteVersionIndex:
             for commit, path, author in authors:
                 writer.correct(commit, path, author)
             db.execute("INSERT OR IGNORE INTO corrections VALUES (?)", (name,))
+
+    def changes(self, from_ms: int, to_ms: int) -> Iterator[IndexedChange]:
+        """See `VersionIndex.changes`."""
+        return map(_indexed_change, self._rows(schema.CHANGES, {"from_ms": from_ms, "to_ms": to_ms}))
 
     def _commit(self, where: str, *given: Any) -> IndexedCommit | None:
         rows = self._rows(f"SELECT sequence, id, at, run, message, backup FROM commits {where}", given)
@@ -285,6 +290,28 @@ def _indexed_version(row: Any) -> IndexedVersion:
         author=author,
     )
     return IndexedVersion(_indexed_commit(row[:6]), version)
+
+
+def _indexed_change(row: Any) -> IndexedChange:
+    found = _indexed_version(row[:16])
+    kind, blob, sha256, size, language, fmt, modified_at = row[16:]
+    if kind is None or schema.KINDS[kind].gone:
+        return IndexedChange(found, None)
+    renamed = found.version.kind is VersionKind.RENAMED
+    before = replace(
+        found.version,
+        path=found.version.other_path or found.version.path if renamed else found.version.path,
+        kind=schema.KINDS[kind],
+        blob=blob.hex(),
+        sha256=sha256.hex() if sha256 else None,
+        size=size,
+        language=schema.LANGUAGES[language],
+        format=schema.FORMATS[fmt],
+        modified_at=modified_at,
+        other_path=None,
+        author=None,
+    )
+    return IndexedChange(found, before)
 
 
 def _range(folder: str) -> tuple[bytes, bytes]:

@@ -2,7 +2,8 @@
 
 from shared.protocols.capacity import RepositorySize, SizeMeter, SizeSource
 from shared.protocols.changes import ChangeLog
-from shared.protocols.history import IndexedCommit, IndexedVersion, VersionIndex
+from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
+from shared.protocols.people import Mail, Outbox
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
 from shared.protocols.workspace import FoundSecret, SecretFinder, Workspace
@@ -15,8 +16,11 @@ __all__ = [
     "FileChange",
     "FoundSecret",
     "GitCommit",
+    "IndexedChange",
     "IndexedCommit",
     "IndexedVersion",
+    "Mail",
+    "Outbox",
     "PointFile",
     "Queue",
     "Repository",

@@ -30,6 +30,17 @@ class IndexedVersion:
     version: Version
 
 
+@dataclass(frozen=True, slots=True)
+class IndexedChange:
+    """A version with the one that it followed on: at its path, or of a renamed one at the path it came from.
+
+    `before` is None where nothing was there; what somebody pushed to the branch counts as having been there.
+    """
+
+    found: IndexedVersion
+    before: Version | None
+
+
 class VersionIndex(Protocol):
     """Every version of every notebook, to be asked quickly. A cache: it is made again from the version log.
 
@@ -94,4 +105,11 @@ class VersionIndex(Protocol):
 
     def correct(self, name: str, authors: Iterable[tuple[str, str, str]]) -> None:
         """Enter authors that were found later, each by commit and path, under a name; again changes nothing."""
+        ...
+
+    def changes(self, from_ms: int, to_ms: int) -> Iterator[IndexedChange]:
+        """The versions committed from one time until before another (Unix time in milliseconds).
+
+        They come by commit, the oldest first, and in path order within one; read on as they are asked for.
+        """
         ...

@@ -8,14 +8,14 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from shared.clock import Clock
 from shared.domain.versions import CommitMark, CommitVersions
 from shared.errors import BackupError, DamagedBlob
-from shared.protocols import BlobStore, IndexedCommit, IndexedVersion, Repository, VersionIndex
+from shared.protocols import BlobStore, IndexedChange, IndexedCommit, IndexedVersion, Repository, VersionIndex
 from shared.services.manifests import ManifestStore
 from shared.services.version_log import VersionLog, VersionLogGap, copy_name
 from shared.services.version_rebuild import versions_from_git
@@ -123,6 +123,11 @@ class HistoryService:
         blob = f"{CORRECTIONS}{name}.json"
         self._blobs.put(blob, json.dumps(authors).encode())
         self._index.correct(blob, authors)
+
+    def changes(self, from_ms: int, to_ms: int) -> Iterator[IndexedChange]:
+        """The versions committed from one time until before another (Unix time in milliseconds), the oldest first."""
+        self._refresh()
+        return self._index.changes(from_ms, to_ms)
 
     def publish(self) -> None:
         """Keep a copy of the index, where many backups came since the last: a new instance starts from it."""

@@ -1,0 +1,25 @@
+"""Mail to people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail to one address. `key` names what it tells: of several with one key, one is sent at most."""
+
+    to: str
+    subject: str
+    html: str
+    text: str
+    key: str
+
+
+class Outbox(Protocol):
+    """Takes mails and sends them by itself: whoever hands one over does not wait for the mail server."""
+
+    def send(self, mail: Mail) -> None:
+        """Take a mail; one whose key was taken before is dropped without a word."""
+        ...

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import azure.durable_functions as df
 
-from functions import audit_http, chain, dashboard, maintenance, openapi, pages, recovery_http, runs_http
+from functions import audit_http, chain, dashboard, maintenance, openapi, pages, recovery_http, reports_http, runs_http
 
 app = df.DFApp()
 app.register_functions(chain.blueprint)
 app.register_functions(runs_http.blueprint)
 app.register_functions(maintenance.blueprint)
 app.register_functions(recovery_http.blueprint)
+app.register_functions(reports_http.blueprint)
 app.register_functions(pages.blueprint)
 app.register_functions(audit_http.blueprint)
 app.register_functions(dashboard.blueprint)

@@ -20,6 +20,7 @@ type Schema = dict[str, Any]
 NO_NUL = r"^[^\u0000]*$"
 PATH: Schema = {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": NO_NUL}
 MOMENT: Schema = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": NO_NUL}
+DATE: Schema = {"type": "string", "format": "date"}
 TEXT: Schema = {"type": "string"}
 NULLABLE: Schema = {"type": ["string", "null"]}
 NUMBER: Schema = {"type": ["integer", "null"]}
@@ -204,6 +205,49 @@ def _recovery() -> Schema:
     }
 
 
+def _reports() -> Schema:
+    counts = {name: {"type": "integer"} for name in ("changes", "notebooks", "added", "removed", "without_lines")}
+    tally = _object(tuple(counts), kinds={"type": "object"}, **counts)
+    change = _object(
+        ("committed_at", "path", "kind", "person", "commit"),
+        committed_at=TEXT,
+        path=TEXT,
+        kind=_one_of(*VersionKind),
+        other_path=NULLABLE,
+        person=TEXT,
+        mail=NULLABLE,
+        team=NULLABLE,
+        added=NUMBER,
+        removed=NUMBER,
+        commit=TEXT,
+        commit_link=NULLABLE,
+        difference_link=NULLABLE,
+    )
+    report = _object(
+        ("period", "from", "to", "totals", "people", "teams", "folders", "changes", "left_out", "without_lines"),
+        period=TEXT,
+        totals=tally,
+        people=_list(tally),
+        teams=_list(tally),
+        folders=_list(tally),
+        changes=_list(change),
+        left_out={"type": "integer"},
+        without_lines={"type": "object"},
+    )
+    answers = _answers(report)
+    answers["200"]["content"] |= {"text/csv": {"schema": TEXT}, "text/html": {"schema": TEXT}}
+    name = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": NO_NUL}
+    query = (
+        ("from", False, DATE),
+        ("to", False, DATE),
+        ("author", False, name),
+        ("team", False, name),
+        ("folder", False, PATH),
+        ("format", False, _one_of("json", "csv", "html")),
+    )
+    return {"/api/reports/changes": {"get": _operation("get_change_report", answers, *query)}}
+
+
 def _running() -> Schema:
     runs, checks = _object(("runs",), runs=_list(RUN)), _object(("checks",), checks=_list({"type": "object"}))
     retry = {"type": "object", "properties": {"retry": ID}, "additionalProperties": False}
@@ -254,7 +298,7 @@ def document() -> Schema:
         "info": {"title": "Notebook backup", "version": "1"},
         "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-functions-key"}}},
         "security": [{"key": []}],
-        "paths": {**_running(), **_recovery(), **_audit()},
+        "paths": {**_running(), **_recovery(), **_audit(), **_reports()},
     }
 
 

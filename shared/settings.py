@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_serializer, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.domain.digests import Digests
 from shared.domain.people import People
 
 
@@ -62,6 +63,8 @@ class Settings(BaseSettings):
     scratch: Annotated[Path, Field(**_alias("BACKUP_SCRATCH"))] = Path(tempfile.gettempdir()) / "notebook-backup"
     attribution_days: Annotated[int, Field(**_alias("BACKUP_ATTRIBUTION_DAYS"), ge=1, le=365)] = 30
     people: Annotated[People, NoDecode, Field(**_alias("BACKUP_PEOPLE"), default_factory=People)]
+    digests: Annotated[Digests, NoDecode, Field(**_alias("BACKUP_DIGESTS"))] = Digests()
+    digest_hour: Annotated[int, Field(**_alias("BACKUP_DIGEST_HOUR"), ge=0, le=23)] = 6
     smtp_url: Annotated[SecretStr | None, Field(**_alias("SMTP_URL"))] = None
     key_vault_uri: Annotated[str | None, Field(**_alias("KEY_VAULT_URI"))] = None
 
@@ -74,6 +77,11 @@ class Settings(BaseSettings):
     @classmethod
     def _parsed_people(cls, value: Any) -> Any:
         return People.parse(value) if isinstance(value, str) else value
+
+    @field_validator("digests", mode="before")
+    @classmethod
+    def _parsed_digests(cls, value: Any) -> Any:
+        return Digests.parse(value) if isinstance(value, str) else value
 
     @field_validator("backup_root")
     @classmethod

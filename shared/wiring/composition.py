@@ -16,6 +16,7 @@ from shared.services.capacity import CapacityService
 from shared.services.compare import CompareService
 from shared.services.content import ContentService
 from shared.services.dashboard import DashboardService
+from shared.services.digests import DigestService
 from shared.services.doctor import DoctorService
 from shared.services.drive import DriveService
 from shared.services.export import ExportService
@@ -24,6 +25,7 @@ from shared.services.maintenance import MaintenanceStore
 from shared.services.plan import PlanService
 from shared.services.rebuild import RebuildService
 from shared.services.recorder import Recorder
+from shared.services.reports import ReportService
 from shared.services.restores import RestoreService
 from shared.services.runs import RunStore
 from shared.services.status import StatusService
@@ -34,6 +36,7 @@ from shared.wiring.audit import audit_access
 from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
 from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.outside import Adapters, connect
+from shared.wiring.people import digest_service, report_service
 from shared.wiring.recovery import content_cache, history_service, restore_service
 from shared.wiring.stores import Stores
 
@@ -62,6 +65,8 @@ class Services:
     audit: AuditAccess
     capacity: CapacityService
     dashboard: DashboardService
+    reports: ReportService
+    digests: DigestService
 
 
 _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
@@ -94,6 +99,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     content = ContentService(history, a.reader, a.workspace, content_cache(settings))
     restores = restore_service(settings, a, pool, s, history, content)
     capacity = capacity_service(a, s, history)
+    reports = report_service(settings, a, s, history, content)
     return Services(
         runs=s.runs,
         batches=s.batches,
@@ -117,4 +123,6 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         restores=restores,
         capacity=capacity,
         dashboard=dashboard_service(settings, a, s, restores, capacity),
+        reports=reports,
+        digests=digest_service(settings, a, reports),
     )

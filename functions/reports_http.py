@@ -1,0 +1,53 @@
+"""HTTP entry points of reports."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from functions.answers import answer, guarded
+from functions.requests import text
+from shared.domain.change_report import Selection
+from shared.services.report_html import report_html
+from shared.services.report_views import report_csv, report_json
+from shared.wiring import services
+
+blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+
+MOST_LISTED = {"json": 20_000, "csv": 50_000, "html": 500}
+MOST_DATE, MOST_NAME, MOST_PATH = 64, 200, 4_096
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+"""The styles of a report stand at each element, since it is a mail, too."""
+
+
+@blueprint.route("reports/changes", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@guarded
+def get_change_report(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/reports/changes?from=&to=&author=&team=&folder=&format=`: what backups found changed."""
+    form = text(req, "format", 10, default="json")
+    if form not in MOST_LISTED:
+        raise ValueError("format must be json, csv or html")
+    folder = _optional(req, "folder", MOST_PATH)
+    if folder is not None and not folder.startswith("/"):
+        raise ValueError("folder must be an absolute workspace path, such as /Clients/acme")
+    selection = Selection(
+        _optional(req, "author", MOST_NAME),
+        _optional(req, "team", MOST_NAME),
+        (folder.rstrip("/") or "/") if folder else None,
+    )
+    reports = services().reports
+    period = reports.period(_optional(req, "from", MOST_DATE), _optional(req, "to", MOST_DATE))
+    found = reports.changes(period, selection, MOST_LISTED[form])
+    if form == "json":
+        return answer(report_json(found), headers=HEADERS)
+    if form == "html":
+        headers = {**HEADERS, "Content-Security-Policy": POLICY}
+        return func.HttpResponse(report_html(found).encode(), headers=headers, mimetype="text/html")
+    name = f"notebook-changes-{period.start:%Y-%m-%d}.csv"
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return func.HttpResponse(b"".join(report_csv(found)), headers=headers, mimetype="text/csv")
+
+
+def _optional(req: func.HttpRequest, name: str, most: int) -> str | None:
+    """A query parameter, None where it is empty or not there. Raises `ValueError`."""
+    return text(req, name, most) if req.params.get(name) else None

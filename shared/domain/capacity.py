@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from statistics import median
 
 ADVISED_BYTES = 10 * 2**30
@@ -68,6 +69,16 @@ class Saving:
     def share(self) -> float:
         """From 1 (all is saved) down; below 0 where Git takes more."""
         return 1 - self.repository / self.full_copies if self.full_copies else 0.0
+
+
+def since_cut(points: Sequence[SizePoint]) -> Sequence[SizePoint]:
+    """The points, in day order, from the last one on that is less than half of the one before.
+
+    The repository was replaced there, or packed anew as a whole: what was before says nothing about its growth, and
+    the copies of that time are no saving of this repository.
+    """
+    pairs = enumerate(pairwise(points), 1)
+    return points[max((n for n, (before, after) in pairs if after.size < before.size / 2), default=0) :]
 
 
 def growth_a_day(points: Sequence[SizePoint]) -> float | None:

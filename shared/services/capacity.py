@@ -23,6 +23,7 @@ from shared.domain.capacity import (
     level_of,
     measured_outlook,
     saving,
+    since_cut,
     yearly_outlook,
 )
 from shared.errors import BackupError, DamagedBlob
@@ -87,6 +88,7 @@ class CapacityService:
         answer: Json = {"advised_bytes": ADVISED_BYTES, "measured": None, **self._stored_notebooks()}
         if not points:
             return answer
+        points = list(since_cut(points))
         size, a_day = points[-1].size, growth_a_day(points)
         measured = measured_outlook(size, a_day, today) if a_day is not None else None
         yearly = yearly_outlook(size, today)

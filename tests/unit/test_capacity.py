@@ -24,6 +24,7 @@ from shared.domain.capacity import (
     level_of,
     measured_outlook,
     saving,
+    since_cut,
     yearly_outlook,
 )
 from shared.domain.sizes import size_text
@@ -71,6 +72,21 @@ def test_growth_follows_the_unit_and_not_the_level(sizes: list[int], shift: int,
     assert growth_a_day(_points(*(s * factor for s in sizes))) == pytest.approx(plain * factor)
     steps = [b - a for a, b in pairwise(sizes)]
     assert min(steps) - 1e-3 <= plain <= max(steps) + 1e-3
+
+
+def test_a_repository_that_was_replaced_begins_anew() -> None:
+    points = _points(100, 110, 120, 30, 40, 50)
+    assert [p.size for p in since_cut(points)] == [30, 40, 50]
+    assert since_cut(points[:3]) == points[:3]
+    assert [p.size for p in since_cut(_points(100, 10, 90, 45, 44))] == [10, 90, 45, 44]
+    assert since_cut([]) == []
+
+
+@given(st.lists(st.integers(1, 10**10), min_size=1, max_size=40))
+def test_what_is_left_after_a_cut_never_falls_by_more_than_half(sizes: list[int]) -> None:
+    left = since_cut(_points(*sizes))
+    assert left[-1].size == sizes[-1]
+    assert all(after.size >= before.size / 2 for before, after in pairwise(left))
 
 
 def test_growth_is_not_told_of_a_few_days_nor_of_what_is_long_ago() -> None:

@@ -96,7 +96,7 @@ class History:
         versions = tuple(version for version, _ in self.waiting)
         branch = "b" * 40 if any(v.kind is VersionKind.BRANCH_EDIT for v in versions) else None
         found = CommitVersions(mark, self.last, f"run-{sequence}", at_ms, "Backup", "backup", branch, versions)
-        self.log.save(found)
+        self.log.save([found])
         self.index.apply([found])
         self.events += [Event(at_ms, **event) for _, event in self.waiting]
         self.waiting, self.last = [], mark

@@ -96,7 +96,7 @@ class _Files:
 
     def _load(self, commit: IndexedCommit) -> dict[str, str]:
         try:
-            found = self._log.load(CommitMark(commit.sequence // 2, commit.commit))
+            found = self._log.commit(CommitMark(commit.sequence // 2, commit.commit))
         except VersionLogGap:
             return {}
         return {v.path: v.file for v in found.versions if v.kind is not VersionKind.BRANCH_EDIT}

@@ -6,13 +6,17 @@ blobs count: the one of its own commit, and those that it leads back to.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Sequence
 
 from shared.domain.versions import CommitMark, CommitVersions, decode_versions, encode_versions
 from shared.errors import DamagedBlob
 from shared.protocols import BlobStore
 
-_BASE = "history-index/"
+MOST_LOOKED_AT = 20
+"""A commit is in the first blob from its number on, unless committers that were late left others."""
+_BASE, _LOG = "history-index/", "history/"
 
 
 class VersionLogGap(Exception):
@@ -40,6 +44,16 @@ class VersionLog:
         except (KeyError, DamagedBlob):
             raise VersionLogGap(mark) from None
 
+    def commit(self, mark: CommitMark) -> CommitVersions:
+        """What one commit changed, wherever it stands in its push. Raises `VersionLogGap`."""
+        later = (n for n in self._blobs.names(_LOG) if int(n.removeprefix(_LOG).partition("-")[0]) >= mark.sequence)
+        for name in itertools.islice(later, MOST_LOOKED_AT):
+            with contextlib.suppress(KeyError, DamagedBlob):
+                for commit in decode_versions(self._blobs.get(name)):
+                    if commit.mark == mark:
+                        return commit
+        raise VersionLogGap(mark)
+
     def copies(self) -> dict[CommitMark, str]:
         """The kept copies of the index: the blob of each by the last backup that it holds."""
         found = {}
@@ -55,4 +69,4 @@ def copy_name(mark: CommitMark) -> str:
 
 
 def _name(mark: CommitMark) -> str:
-    return f"history/{mark.sequence:08}-{mark.commit}.jsonl.gz"
+    return f"{_LOG}{mark.sequence:08}-{mark.commit}.jsonl.gz"

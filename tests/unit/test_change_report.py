@@ -72,7 +72,9 @@ def _live(history: History, drawn: Drawn) -> None:
         touched: set[str] = set()
         for what, one, other, lines, author in of_one:
             path, to = PATHS[one], PATHS[other]
-            if path in touched or (what != "write" and path not in history.living):
+            if what != "write":
+                path = sorted(history.living)[one % len(history.living)] if history.living else path
+            if path in touched or (what != "write" and not history.living):
                 continue
             if what == "move" and (to in touched or to in history.living):
                 continue

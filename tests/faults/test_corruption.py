@@ -178,7 +178,9 @@ def test_a_damaged_mirror_of_the_reader_is_made_anew_for_the_proof_of_the_trail(
     world, _ = _git_world(tmp_path)
     world.maintain(Kind.VERIFY)
     _, reader = sorted((tmp_path / "scratch").glob("mirror-*.git"))[-2:]
-    for pack in (f for f in _objects(reader) if f.suffix == ".pack"):
+    packs = [f for f in _objects(reader) if f.suffix == ".pack"]
+    assert packs
+    for pack in packs:
         pack.chmod(0o644)
         pack.write_bytes(b"\0" * 64)
     proof = world.maintain(Kind.VERIFY)

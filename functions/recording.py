@@ -1,4 +1,8 @@
-"""Records of what people read, and of what they were refused, before they are answered."""
+"""Records of what people read, and of what they were refused, before they are answered.
+
+A route that shows the content of a notebook (`CONTENT_READ`, `PREVIEWED`) or a report (`REPORT_READ`) calls
+`record_read` before it answers.
+"""
 
 from __future__ import annotations
 

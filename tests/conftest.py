@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 from tests.servers import azurite, serve
 
 __all__ = ["azurite", "serve"]
+
+# How long an example takes says more of the machine than of the code: speed belongs in bench/.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

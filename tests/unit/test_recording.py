@@ -16,6 +16,8 @@ from shared import wiring
 from shared.domain.audit import AuditAction, AuditRecord
 from shared.services.audit_rows import AUDIT
 from shared.services.audit_trail import AuditTrail
+from shared.settings import Settings
+from shared.wiring.shown_settings import shown_settings
 from tests.pages_site import LOAD, Site, adapters_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -101,3 +103,18 @@ def test_a_refusal_is_recorded(site: Site) -> None:
     record = _last(site)
     assert (record.action, record.result, record.object) == (AuditAction.ACCESS_REFUSED, "refused", LOAD)
     assert record.detail["code"] == "permission_denied"
+
+
+def test_settings_are_shown_without_secrets_and_without_credentials_in_an_address() -> None:
+    settings = Settings.model_validate(
+        {
+            "databricks_host": "https://adb-1.azuredatabricks.net",
+            "git_remote_url": "https://somebody:hunter2-of-the-url@dev.azure.com/o/p/_git/r?token=hunter2",
+            "git_token": "hunter2-of-the-token",
+            "storage": "AccountKey=hunter2",
+        }
+    )
+    shown = shown_settings(settings)
+    assert shown["GIT_REMOTE_URL"] == "https://dev.azure.com/o/p/_git/r"
+    assert (shown["GIT_TOKEN"], shown["AzureWebJobsStorage"], shown["BACKUP_ROOT"]) == ("set", "set", "/Clients")
+    assert "hunter2" not in repr(shown)

@@ -6,7 +6,8 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 
 from shared.clock import Clock
 from shared.domain.audit import (
@@ -48,6 +49,14 @@ class AuditUnavailable(BackupError):
     retriable = True
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """Entries of one caller, and what becomes of them."""
+
+    entries: list[AuditEntry]
+    future: Future[list[AuditRecord]] = field(default_factory=Future)
+
+
 class AuditTrail:
     """See `shared.services.audit_rows` for how records are stored. One object serves all threads of a process."""
 
@@ -59,7 +68,8 @@ class AuditTrail:
         jitter: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self._rows, self._clock, self._entropy, self._jitter = AuditRows(tables), clock, entropy, jitter
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._queue: list[_Waiting] = []
 
     def append(self, entry: AuditEntry) -> AuditRecord:
         """Append one entry: see `append_many`."""
@@ -75,16 +85,14 @@ class AuditTrail:
         Raises `AuditUnavailable` where it is not known that all are stored, `AuditDamaged` where the trail cannot
         go on, and `ValueError` for a key that begins with `~`.
         """
-        waiting, done = [self._clean(entry) for entry in entries], list[AuditRecord]()
+        item = _Waiting([self._clean(entry) for entry in entries])
         with self._lock:
-            while len(done) < len(waiting):
-                try:
-                    done += self._append_some(waiting[len(done) :])
-                except BackupError:
-                    raise
-                except Exception as error:
-                    raise AuditUnavailable(detail=f"{type(error).__name__}: {error}") from error
-        return done
+            self._queue.append(item)
+        # Whoever has its turn appends for all who wait by then: many who ask at once cost one change of the head.
+        with self._turn:
+            if not item.future.done():
+                self._append_waiting()
+        return item.future.result()
 
     def head(self) -> AuditHead:
         """The last record's number and hash, for the trailer of a commit. Raises `AuditDamaged`."""
@@ -127,6 +135,28 @@ class AuditTrail:
             key=entry.key or OWN_KEY + self._entropy(),
             detail={redact(k): redact(v) if isinstance(v, str) else v for k, v in entry.detail.items()},
         )
+
+    def _append_waiting(self) -> None:
+        with self._lock:
+            items, self._queue = self._queue, []
+        try:
+            for some in _together(items):
+                self._append_all(some)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            told = error if isinstance(error, BackupError) else _unavailable(error)
+            for item in items:
+                if not item.future.done():
+                    item.future.set_exception(told)
+
+    def _append_all(self, items: list[_Waiting]) -> None:
+        entries = [entry for item in items for entry in item.entries]
+        done: list[AuditRecord] = []
+        end = 0
+        for item in items:
+            end += len(item.entries)
+            while len(done) < end:
+                done += self._append_some(entries[len(done) :])
+            item.future.set_result(done[end - len(item.entries) : end])
 
     def _append_some(self, entries: Sequence[AuditEntry]) -> list[AuditRecord]:
         """The records of the first entries, as many as go together."""
@@ -177,6 +207,28 @@ class AuditTrail:
             for correlation, some in keys.items()
             for key, record in self._rows.known(correlation, some, state).items()
         }
+
+
+def _together(items: list[_Waiting]) -> Iterator[list[_Waiting]]:
+    """Callers whose entries go into one append; one whose key another gave too waits for the next."""
+    some: list[_Waiting] = []
+    size, names = 0, set[tuple[str, str]]()
+    for item in items:
+        own = {_name(entry) for entry in item.entries}
+        if some and (size + len(item.entries) > MOST_PENDING_RECORDS or own & names):
+            yield some
+            some, size, names = [], 0, set()
+        some.append(item)
+        size += len(item.entries)
+        names |= own
+    if some:
+        yield some
+
+
+def _unavailable(error: Exception) -> AuditUnavailable:
+    found = AuditUnavailable(detail=f"{type(error).__name__}: {error}")
+    found.__cause__ = error
+    return found
 
 
 def _name(entry: AuditEntry) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from azure.core.exceptions import AzureError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -127,7 +128,7 @@ class BackupMachine(RuleBasedStateMachine):
         """The outcome by path; nothing where a fault kept the restore from being begun."""
         try:
             restore_id = str(at_once(self.world, at=commit, **what)["id"])
-        except (Crash, BackupError):
+        except (Crash, BackupError, AzureError):
             self.world.process()
             running = [r["id"] for r in self.world.app.restores.recent(1) if r["status"] == "running"]
             if not running:

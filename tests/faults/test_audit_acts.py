@@ -88,6 +88,8 @@ def test_a_run_a_restore_its_undo_and_a_verification_leave_one_record_for_each_a
         A.RUN_STARTED: 2,
         A.LISTED: 2,
         A.EXPORTED: acts[A.EXPORTED],
+        A.COMMITTED: sum("Backup-Run: " in text for text in world.remote.messages().values()),
+        A.PUSHED: 2,
         A.SECRET_FOUND: 1,
         A.DELETED: 1,
         A.CONFLICT_SETTLED: 1,

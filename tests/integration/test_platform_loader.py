@@ -64,6 +64,9 @@ EXPECTED_TRIGGERS = {
     "page_restore_now": "httpTrigger",
     "page_result": "httpTrigger",
     "page_undo": "httpTrigger",
+    "get_audit": "httpTrigger",
+    "get_audit_verify": "httpTrigger",
+    "get_change_report": "httpTrigger",
 }
 
 

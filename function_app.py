@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import azure.durable_functions as df
 
-from functions import audit_http, chain, dashboard, maintenance, openapi, pages, recovery_http, reports_http, runs_http
+from functions import (
+    audit_http,
+    chain,
+    dashboard,
+    maintenance,
+    openapi,
+    pages,
+    recovery_http,
+    reports_http,
+    runs_http,
+    telling,
+)
 
 app = df.DFApp()
 app.register_functions(chain.blueprint)
@@ -16,3 +27,4 @@ app.register_functions(pages.blueprint)
 app.register_functions(audit_http.blueprint)
 app.register_functions(dashboard.blueprint)
 app.register_functions(openapi.blueprint)
+app.register_functions(telling.blueprint)

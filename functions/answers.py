@@ -13,6 +13,7 @@ import azure.functions as func
 from pydantic import ValidationError
 
 from functions.recording import record_refusal
+from functions.tracing import traced_request
 from shared.errors import BackupError
 from shared.services.status import Json
 
@@ -80,7 +81,8 @@ def guarded(handler: Handler) -> Handler:
     @functools.wraps(handler)
     def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
-            return handler(req, **bindings)
+            with traced_request(handler.__name__, req):
+                return handler(req, **bindings)
         except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
             return answer_to(req, error, handler.__name__)
 
@@ -93,7 +95,8 @@ def guarded_async(handler: AsyncHandler) -> AsyncHandler:
     @functools.wraps(handler)
     async def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
-            return await handler(req, **bindings)
+            with traced_request(handler.__name__, req):
+                return await handler(req, **bindings)
         except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
             return answer_to(req, error, handler.__name__)
 

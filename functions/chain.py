@@ -10,6 +10,7 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
+from functions.tracing import traced
 from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import RunActive
 from shared.services.batch_rows import EXPORT_QUEUE
@@ -29,7 +30,10 @@ _log = logging.getLogger("backup.chain")
 def daily_backup(timer: func.TimerRequest, planning: func.Out[str]) -> None:
     """Start the daily run. One that is still under way is left to end."""
     try:
-        planning.set(planning_message(services().runs.start("timer")))
+        run_id = services().runs.start("timer")
+        with traced("daily_backup", run_id):
+            planning.set(planning_message(run_id))
+            _log.info("run %s starts", run_id, extra={"action": "run.start"})
     except RunActive as error:
         _log.warning("daily run not started: %s", error, extra={"action": "run.start"})
 
@@ -42,10 +46,11 @@ async def plan_run(
 ) -> None:
     """List, compare and enqueue a run's batches; then see that its committer runs."""
     (run_id,) = read_message(message.get_body(), "run_id")
-    # The worker runs coroutines on its one loop: what blocks goes to a thread.
-    step = await asyncio.to_thread(services().plan.plan, run_id)
-    if step.done:
-        await _ensure_committer(client)
+    with traced("plan_run", run_id):
+        # The worker runs coroutines on its one loop: what blocks goes to a thread.
+        step = await asyncio.to_thread(services().plan.plan, run_id)
+        if step.done:
+            await _ensure_committer(client)
     if step.messages:
         batches.set(list(step.messages))
 
@@ -53,7 +58,9 @@ async def plan_run(
 @blueprint.queue_trigger("message", EXPORT_QUEUE, connection="AzureWebJobsStorage")
 def export_batch(message: func.QueueMessage) -> None:
     """Export one batch into a staged archive."""
-    services().export.export_batch(*read_message(message.get_body(), "run_id", "batch_id"))
+    run_id, batch_id = read_message(message.get_body(), "run_id", "batch_id")
+    with traced("export_batch", run_id):
+        services().export.export_batch(run_id, batch_id)
 
 
 @blueprint.queue_trigger("message", f"{EXPORT_QUEUE}-poison", connection="AzureWebJobsStorage")
@@ -77,7 +84,9 @@ def plan_poison(message: func.QueueMessage) -> None:
     except MalformedMessage as error:
         _log.error("a message was dropped: %s", error, extra={"action": "message.drop"})
         return
-    services().watch.fail(run_id, "planning failed at every delivery: run `./backup doctor`, then start a new run")
+    with traced("plan_poison", run_id):
+        services().watch.fail(run_id, "planning failed at every delivery: run `./backup doctor`, then start a new run")
+        services().telling.endings.run_ended(run_id)
 
 
 @blueprint.timer_trigger("timer", schedule="0 */5 * * * *")
@@ -100,7 +109,12 @@ def commit_orchestrator(context: df.DurableOrchestrationContext) -> Any:
 @blueprint.activity_trigger("slice")
 def commit_slice(slice: str) -> bool:
     """One time slice; True when the active run is over."""
-    return services().drive.drive().done
+    with traced("commit_slice", services().runs.active() or ""):
+        step = services().drive.drive()
+        if step.done and step.run_id:
+            # The run is over, whatever becomes of this.
+            services().telling.endings.run_ended(step.run_id)
+    return step.done
 
 
 async def _ensure_committer(client: df.DurableOrchestrationClient) -> None:

@@ -8,6 +8,7 @@ import azure.functions as func
 
 from functions.answers import answer, guarded
 from functions.requests import origin_of, who_asks
+from functions.tracing import traced
 from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import BackupError
 from shared.services.maintenance import MAINTENANCE_QUEUE, Kind
@@ -27,18 +28,25 @@ def daily_verification(timer: func.TimerRequest) -> None:
 def maintenance_step(message: func.QueueMessage) -> None:
     """One verification, or one step of a rebuild."""
     kind, identity = _read(message)
-    try:
-        if kind is Kind.VERIFY:
-            services().verify.verify(identity)
-            _keep_history(identity)
-            _measure()
-        else:
-            services().rebuild.rebuild(identity)
-    except BackupError as error:
-        if error.retriable:
-            raise
-        services().maintenance.stop(kind, identity, str(error))
-        _log.error("%s %s stopped: %s", kind.value, identity, error, extra={"action": kind.value})
+    with traced(f"{kind.value}_step", identity):
+        try:
+            if kind is Kind.VERIFY:
+                services().verify.verify(identity)
+                _keep_history(identity)
+                _measure()
+            else:
+                services().rebuild.rebuild(identity)
+        except BackupError as error:
+            if error.retriable:
+                raise
+            services().maintenance.stop(kind, identity, str(error))
+            _log.error("%s %s stopped: %s", kind.value, identity, error, extra={"action": kind.value})
+        _tell(kind, identity)
+
+
+def _tell(kind: Kind, identity: str) -> None:
+    if kind is Kind.VERIFY:
+        services().telling.endings.verification_ended(identity)
 
 
 def _keep_history(identity: str) -> None:
@@ -70,6 +78,7 @@ def maintenance_poison(message: func.QueueMessage) -> None:
         _log.error("a message was dropped: %s", error, extra={"action": "message.drop"})
         return
     services().maintenance.stop(kind, identity, "it failed at every delivery: run `./backup doctor`, then start again")
+    _tell(kind, identity)
 
 
 @blueprint.route("verifications", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)

@@ -19,6 +19,7 @@ from functions.page_views import by_cells, crumbs, download, page, rows_of, see
 from functions.recording import record_read
 from functions.recovery_http import MOST_MOMENT, MOST_PATH, MOST_QUERY, ensure_restorer
 from functions.requests import number, origin_of, text, told, who_asks
+from functions.tracing import traced_request
 from functions.version_views import commit_json, found_json, listed_json, version_json
 from shared.domain.audit import AuditAction
 from shared.domain.names import EXTENSION, JUPYTER_EXTENSION
@@ -75,7 +76,8 @@ def paged(handler: Page) -> Page:
     @functools.wraps(handler)
     def run(req: func.HttpRequest) -> func.HttpResponse:
         try:
-            return handler(req)
+            with traced_request(handler.__name__, req):
+                return handler(req)
         except Exception as error:  # noqa: BLE001 - the last line of defence of a page
             return _problem(req, error, handler.__name__)
 
@@ -88,7 +90,8 @@ def paged_async(handler: AsyncPage) -> AsyncPage:
     @functools.wraps(handler)
     async def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
-            return await handler(req, **bindings)
+            with traced_request(handler.__name__, req):
+                return await handler(req, **bindings)
         except Exception as error:  # noqa: BLE001 - the last line of defence of a page
             return _problem(req, error, handler.__name__)
 

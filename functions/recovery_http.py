@@ -11,6 +11,7 @@ import azure.functions as func
 from functions.answers import answer, guarded, guarded_async
 from functions.recording import record_read
 from functions.requests import number, origin_of, read_body, text, who_asks
+from functions.tracing import traced
 from functions.version_views import commit_json, found_json, listed_json, version_json
 from shared.domain.audit import AuditAction
 from shared.domain.restore_request import RestoreBody, UndoBody
@@ -162,7 +163,8 @@ def restore_orchestrator(context: df.DurableOrchestrationContext) -> Any:
 @blueprint.activity_trigger("restore")
 def restore_slice(restore: str) -> bool:
     """One time slice; True when the restore is over."""
-    return services().restores.step(restore)
+    with traced("restore_slice", restore):
+        return services().restores.step(restore)
 
 
 @blueprint.timer_trigger("timer", schedule="30 */5 * * * *")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 
 import azure.functions as func
 
 from functions.answers import answer, guarded
 from functions.requests import origin_of, who_asks
+from functions.tracing import traced
 from shared.services.runs import PLAN_QUEUE, planning_message
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 MOST_RUNS = 200
+_log = logging.getLogger("backup.runs")
 RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -42,7 +45,9 @@ def start_run(req: func.HttpRequest, planning: func.Out[str]) -> func.HttpRespon
     """`POST /api/runs`: start a run now, or take the failures of one again; 409 where one is under way."""
     retry_of = _retried(req.get_body())
     run_id = services().runs.start("http", retry_of=retry_of, who=who_asks(req), origin=origin_of(req))
-    planning.set(planning_message(run_id))
+    with traced("start_run", run_id):
+        planning.set(planning_message(run_id))
+        _log.info("run %s starts", run_id, extra={"action": "run.start"})
     return answer({"run_id": run_id, "status": "running"}, status=202, headers={"Location": f"/api/runs/{run_id}"})
 
 

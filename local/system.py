@@ -136,6 +136,7 @@ class LocalSystem:
     def _settings(self) -> dict[str, str]:
         settings = {
             "BACKUP_SCRATCH": str(self.options.data / "scratch"),
+            "BACKUP_URL": self.url,
             "BACKUP_SCHEDULE": os.environ.get("BACKUP_SCHEDULE", "0 30 2 * * *"),
             "BACKUP_VERIFY_SCHEDULE": os.environ.get("BACKUP_VERIFY_SCHEDULE", "0 30 6 * * *"),
         }
@@ -186,7 +187,9 @@ class LocalSystem:
         process = self._spawn("mail-catcher", "local.mail_catcher", arguments, {})
         process.wait_until(lambda: port_answers(port) and port_answers(http_port))
         self.mail_url = f"http://127.0.0.1:{http_port}/mails"
-        return {"SMTP_URL": f"smtp://127.0.0.1:{port}"}
+        mail = {"BACKUP_MAIL_FROM": "backup@example.com", "BACKUP_MAIL_TO": "administrator@example.com"}
+        chosen = {name: os.environ.get(name, default) for name, default in mail.items()}
+        return {"SMTP_URL": f"smtp://127.0.0.1:{port}", **chosen}
 
     def _spawn(self, name: str, module: str, arguments: list[str], settings: dict[str, str]) -> ChildProcess:
         environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **settings}

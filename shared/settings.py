@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, field_serializer, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.digests import Digests
+from shared.domain.mail import Recipients, is_address, read_recipients
 from shared.domain.people import People
 
 
@@ -66,6 +68,20 @@ class Settings(BaseSettings):
     digests: Annotated[Digests, NoDecode, Field(**_alias("BACKUP_DIGESTS"))] = Digests()
     digest_hour: Annotated[int, Field(**_alias("BACKUP_DIGEST_HOUR"), ge=0, le=23)] = 6
     smtp_url: Annotated[SecretStr | None, Field(**_alias("SMTP_URL"))] = None
+    mail_endpoint: Annotated[str | None, Field(**_alias("BACKUP_MAIL_ENDPOINT"))] = None
+    mail_from: Annotated[str, Field(**_alias("BACKUP_MAIL_FROM"))] = ""
+    mail_to: Annotated[Recipients, NoDecode, Field(**_alias("BACKUP_MAIL_TO"))] = Recipients()
+    heartbeat_hours: Annotated[float, Field(**_alias("BACKUP_HEARTBEAT_HOURS"), gt=0)] = 26.0
+    app_url: Annotated[str, Field(**_alias("BACKUP_URL"))] = ""
+    site_host: Annotated[str, Field(**_alias("WEBSITE_HOSTNAME"))] = ""
+    backup_target: Annotated[float, Field(**_alias("BACKUP_TARGET_BACKUPS"), ge=0, le=1)] = 0.99
+    restore_target: Annotated[float, Field(**_alias("BACKUP_TARGET_RESTORES"), ge=0, le=1)] = 0.99
+    application_insights: Annotated[SecretStr | None, Field(**_alias("APPLICATIONINSIGHTS_CONNECTION_STRING"))] = None
+    application_insights_authentication: Annotated[
+        str, Field(**_alias("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"))
+    ] = ""
+    otlp_endpoint: Annotated[str | None, Field(**_alias("OTEL_EXPORTER_OTLP_ENDPOINT"))] = None
+    telemetry_seconds: Annotated[float, Field(**_alias("BACKUP_TELEMETRY_SECONDS"), gt=0)] = 60.0
     key_vault_uri: Annotated[str | None, Field(**_alias("KEY_VAULT_URI"))] = None
 
     @field_serializer("people")
@@ -90,6 +106,30 @@ class Settings(BaseSettings):
         if not root.startswith("/"):
             raise ValueError("must be an absolute workspace folder such as /Clients")
         return root
+
+    @property
+    def dashboard_url(self) -> str:
+        """Where mails lead: the dashboard's address, or nothing where the app's own is not known."""
+        base = self.app_url or (f"https://{self.site_host}" if self.site_host else "")
+        return f"{base.rstrip('/')}/api/dashboard" if base else ""
+
+    @field_validator("mail_to", mode="before")
+    @classmethod
+    def _recipients(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = json.loads(value) if value.lstrip().startswith("{") else None
+        except ValueError:
+            raise ValueError("must be addresses with commas between them, or a JSON object by kind") from None
+        return read_recipients(value, parsed)
+
+    @field_validator("mail_from")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        if value and not is_address(value):
+            raise ValueError("must be one plain mail address such as backup@example.com")
+        return value
 
     @field_validator("databricks_host")
     @classmethod

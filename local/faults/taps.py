@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from shared.wiring import Adapters
 
-PORTS = ("workspace", "repository", "reader", "meter", "blobs", "queue", "tables", "changes")
+PORTS = ("workspace", "repository", "reader", "meter", "blobs", "queue", "tables", "changes", "mailer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +87,6 @@ class _Tapped:
 
 def tapped(adapters: Adapters, tap: Tap) -> Adapters:
     """The adapters behind a tap; the clock stays as it is."""
-    behind = {port: cast(Any, _Tapped(port, getattr(adapters, port), tap)) for port in PORTS}
+    there = [port for port in PORTS if getattr(adapters, port) is not None]
+    behind = {port: cast(Any, _Tapped(port, getattr(adapters, port), tap)) for port in there}
     return replace(adapters, **behind)

@@ -23,9 +23,10 @@ from shared.domain.messages import MalformedMessage, read_message
 from shared.domain.names import BadFileName, parse_file
 from shared.domain.runs import RunStatus
 from shared.errors import BackupError, RunActive
-from shared.protocols import Repository
+from shared.protocols import Mailer, NoTelemetry, Repository, Telemetry
 from shared.services.batch_rows import EXPORT_QUEUE
 from shared.services.maintenance import MAINTENANCE_QUEUE, Kind
+from shared.services.outbox import MAIL_QUEUE
 from shared.services.runs import PLAN_QUEUE, planning_message
 from shared.settings import Settings
 from shared.wiring import Adapters, Services, build
@@ -91,7 +92,17 @@ class _Steps:
 class World:
     """A workspace, a repository and an app. `process()` is a new process on the same stored state."""
 
-    def __init__(self, scratch: Path, *, seed: int = 0, remote: Remote | None = None, **settings: str | float) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        *,
+        seed: int = 0,
+        remote: Remote | None = None,
+        mailer: Mailer | None = None,
+        telemetry: Telemetry | None = None,
+        **settings: str | float,
+    ) -> None:
+        self.mailer, self.telemetry = mailer, telemetry or NoTelemetry()
         self.clock = ManualClock()
         self.model = WorkspaceModel(now=lambda: self.clock.now().timestamp())
         self.workspace = MemoryWorkspace(self.model)
@@ -119,6 +130,8 @@ class World:
             clock=self.clock,
             changes=MemoryChangeLog(self.model, self.workspace.behaviour),
             anchors=self.anchors if self.settings.get("audit_anchor_container") else None,
+            mailer=self.mailer,
+            telemetry=self.telemetry,
         )
         settings = Settings.model_validate(
             {
@@ -187,6 +200,7 @@ class World:
         if self.clock.monotonic() - self._watched_at >= WATCH_SECONDS:
             self._watched_at = self.clock.monotonic()
             self.committing |= bool(self._guarded(lambda: self.app.watch.watch()))
+            self._guarded(self.look_around)
         worked = self._deliver() | self._commit()
         if worked:
             return True
@@ -194,6 +208,10 @@ class World:
             return False
         self.clock.sleep(60)
         return True
+
+    def look_around(self) -> None:
+        """The timer that catches up."""
+        self.app.telling.look_around()
 
     def tables_say_idle(self) -> bool:
         """Whether no run holds the lease, read past any tap."""
@@ -205,7 +223,10 @@ class World:
             return False
         self.clock.sleep(1)
         try:
-            self.committing = not self.app.drive.drive().done
+            step = self.app.drive.drive()
+            self.committing = not step.done
+            if step.done and step.run_id:
+                self.app.telling.endings.run_ended(step.run_id)
             self.committer_failures = 0
         except Crash:
             self.restart()
@@ -270,11 +291,17 @@ class World:
 
     def _steps(self) -> _Steps:
         return _Steps(
-            {PLAN_QUEUE: self._plan, EXPORT_QUEUE: self._export, MAINTENANCE_QUEUE: self._maintain},
+            {
+                PLAN_QUEUE: self._plan,
+                EXPORT_QUEUE: self._export,
+                MAINTENANCE_QUEUE: self._maintain,
+                MAIL_QUEUE: lambda body: self.app.telling.mail.send(*read_message(body, "mail")),
+            },
             {
                 f"{PLAN_QUEUE}-poison": self._plan_poison,
                 f"{EXPORT_QUEUE}-poison": self._export_poison,
                 f"{MAINTENANCE_QUEUE}-poison": self._maintenance_poison,
+                f"{MAIL_QUEUE}-poison": lambda body: self.app.telling.mail.give_up(*read_message(body, "mail")),
             },
         )
 
@@ -298,11 +325,14 @@ class World:
             if error.retriable:
                 raise
             self.app.maintenance.stop(Kind(kind), identity, str(error))
+        if kind == Kind.VERIFY:
+            self.app.telling.endings.verification_ended(identity)
 
     def _plan_poison(self, body: bytes) -> None:
         try:
             (run_id,) = read_message(body, "run_id")
             self.app.watch.fail(run_id, "planning failed at every delivery")
+            self.app.telling.endings.run_ended(run_id)
         except MalformedMessage:
             self.seen["dropped"] += 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from shared.clock import Clock
 
@@ -92,7 +93,10 @@ class AdaptiveRate:
 
 
 class AdaptiveLimiter:
-    """Hands out permits for calls; `refused` and `accepted` tell it what became of them. Thread-safe."""
+    """Hands out permits for calls; `refused` and `accepted` tell it what became of them. Thread-safe.
+
+    `tell` is told the same, as `accepted` or `refused`.
+    """
 
     def __init__(
         self,
@@ -101,8 +105,9 @@ class AdaptiveLimiter:
         start_per_second: float = START_PER_SECOND,
         max_per_second: float = 2000.0,
         max_in_flight: int = 48,
+        tell: Callable[[str], None] = lambda outcome: None,  # noqa: ARG005 - nobody listens
     ) -> None:
-        self._clock = clock
+        self._clock, self._tell = clock, tell
         self._slots = threading.BoundedSemaphore(max_in_flight)
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._rate = AdaptiveRate(start_per_second, max_per_second, clock.monotonic())
@@ -130,11 +135,13 @@ class AdaptiveLimiter:
         """The call was not refused."""
         with self._lock:
             self._rate.accepted(self._clock.monotonic())
+        self._tell("accepted")
 
     def refused(self) -> None:
         """The call was throttled."""
         with self._lock:
             self._rate.refused(self._clock.monotonic())
+        self._tell("refused")
 
     def _try(self) -> float:
         """Take the turn and return 0, or return the seconds that are left until it comes."""

@@ -3,9 +3,11 @@
 from shared.protocols.capacity import RepositorySize, SizeMeter, SizeSource
 from shared.protocols.changes import ChangeLog
 from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
+from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
 from shared.protocols.people import Mail, Outbox
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
+from shared.protocols.telemetry import NoTelemetry, Telemetry
 from shared.protocols.workspace import FoundSecret, SecretFinder, Workspace
 
 __all__ = [
@@ -13,6 +15,8 @@ __all__ = [
     "BlobStore",
     "ChangeLog",
     "Contents",
+    "Delivered",
+    "Delivery",
     "FileChange",
     "FoundSecret",
     "GitCommit",
@@ -20,6 +24,9 @@ __all__ = [
     "IndexedCommit",
     "IndexedVersion",
     "Mail",
+    "MailTemplates",
+    "Mailer",
+    "NoTelemetry",
     "Outbox",
     "PointFile",
     "Queue",
@@ -32,6 +39,7 @@ __all__ = [
     "SizeSource",
     "StoredRow",
     "Tables",
+    "Telemetry",
     "VersionIndex",
     "Workspace",
     "WriteFile",

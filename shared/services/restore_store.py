@@ -26,7 +26,7 @@ from shared.domain.restores import (
 )
 from shared.domain.runs import make_run_id, run_day
 from shared.errors import BackupError
-from shared.protocols import BlobStore, Row, StoredRow, Tables
+from shared.protocols import BlobStore, NoTelemetry, Row, StoredRow, Tables, Telemetry
 from shared.services.recorder import Recorder
 from shared.services.restore_acts import ended
 
@@ -83,7 +83,9 @@ class RestoreStore:
         clock: Clock,
         recorder: Recorder,
         entropy: Callable[[], str] = lambda: secrets.token_hex(3),
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self._telemetry = telemetry or NoTelemetry()
         self._tables, self._blobs, self._clock, self._entropy = tables, blobs, clock, entropy
         self._recorder = recorder
         self._written: OrderedDict[str, bytes] = OrderedDict()
@@ -142,6 +144,9 @@ class RestoreStore:
         seconds = round((self._clock.now() - began).total_seconds(), 3)
         self._recorder.record_all([ended(restore.id, restore.request, status, {**restore.row, **values})])
         self.update(restore, status=status.value, finished_at=self._now(), seconds=seconds, **values)
+        if not restore.dry_run:
+            self._telemetry.count("backup.restores", status=status.value)
+            self._telemetry.record("backup.restore.seconds", seconds, status=status.value)
 
     def save_plan(self, restore: Restore, items: Sequence[RestoreItem]) -> None:
         """Keep the plan in batches, then say in the row that it stands."""

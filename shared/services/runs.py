@@ -77,8 +77,10 @@ class RunStore:
         return found.row
 
     def update(self, run_id: str, **values: str | int | float | bool | None) -> None:
-        """Merge values into a run's row and mark it as moving now."""
-        self._tables.upsert(RUNS, _PARTITION, run_id, {**values, "updated_at": self._now()})
+        """Merge values into a run's row and mark it as moving now; entering a phase is marked with its time."""
+        now, phase = self._now(), values.get("phase")
+        entered: Row = {f"{phase}_at": now} if phase in (Phase.EXPORTING, Phase.FINISHING) else {}
+        self._tables.upsert(RUNS, _PARTITION, run_id, {**values, **entered, "updated_at": now})
 
     def end(self, run_id: str, status: RunStatus, **values: str | int | float | bool | None) -> None:
         """Write how a run ended, then let the next one begin."""
@@ -138,3 +140,11 @@ def planning_message(run_id: str) -> str:
 def parse_time(value: object) -> datetime:
     """An ISO time of a row as an aware datetime."""
     return datetime.fromisoformat(str(value))
+
+
+def time_of(row: Row, name: str) -> datetime | None:
+    """A time of a row, or None where there is none: for those whom one damaged row must not stop."""
+    try:
+        return parse_time(row[name])
+    except (KeyError, ValueError):
+        return None

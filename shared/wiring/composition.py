@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.protocols import Telemetry
 from shared.redaction import redact_logs
 from shared.services.attribution import AttributionService
 from shared.services.audit_access import AuditAccess
@@ -35,10 +36,12 @@ from shared.settings import Settings
 from shared.wiring.audit import audit_access
 from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
 from shared.wiring.insight import capacity_service, dashboard_service
+from shared.wiring.messengers import write_logs
 from shared.wiring.outside import Adapters, connect
 from shared.wiring.people import digest_service, report_service
 from shared.wiring.recovery import content_cache, history_service, restore_service
 from shared.wiring.stores import Stores
+from shared.wiring.telling import Telling, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Services:
     dashboard: DashboardService
     reports: ReportService
     digests: DigestService
+    telling: Telling
+    telemetry: Telemetry
 
 
 _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
@@ -77,7 +82,9 @@ def services() -> Services:
     """The process's own services, from its environment. Raises `ValidationError` naming each wrong setting."""
     settings = Settings.model_validate({})
     redact_logs()
-    return build(settings, _around(connect(settings)))
+    adapters = _around(connect(settings))
+    write_logs(settings, adapters.telemetry)
+    return build(settings, adapters)
 
 
 def decorate(around: Callable[[Adapters], Adapters]) -> None:
@@ -100,6 +107,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     restores = restore_service(settings, a, pool, s, history, content)
     capacity = capacity_service(a, s, history)
     reports = report_service(settings, a, s, history, content)
+    status = StatusService(s.runs, s.batches, a.clock)
     return Services(
         runs=s.runs,
         batches=s.batches,
@@ -112,7 +120,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         watch=WatchService(
             runs=s.runs, batches=s.batches, clock=a.clock, stall=timedelta(minutes=settings.stall_minutes)
         ),
-        status=StatusService(s.runs, s.batches, a.clock),
+        status=status,
         doctor=DoctorService(settings.backup_root, a),
         history=history,
         attribution=attribution,
@@ -125,4 +133,6 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         dashboard=dashboard_service(settings, a, s, restores, capacity),
         reports=reports,
         digests=digest_service(settings, a, reports),
+        telling=telling(settings, a, s, status),
+        telemetry=a.telemetry,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from azure.core.credentials import TokenCredential
 from azure.identity import DefaultAzureCredential
@@ -17,9 +17,21 @@ from shared.adapters.repository_size import GitSizeMeter
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
-from shared.protocols import BlobStore, ChangeLog, Queue, Repository, SizeMeter, Tables, Workspace
+from shared.protocols import (
+    BlobStore,
+    ChangeLog,
+    Mailer,
+    NoTelemetry,
+    Queue,
+    Repository,
+    SizeMeter,
+    Tables,
+    Telemetry,
+    Workspace,
+)
 from shared.redaction import remember
 from shared.settings import Settings
+from shared.wiring.messengers import connect_mailer, connect_telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +53,20 @@ class Adapters:
     clock: Clock
     changes: ChangeLog | None = None
     anchors: BlobStore | None = None
+    mailer: Mailer | None = None
+    telemetry: Telemetry = field(default_factory=NoTelemetry)
 
 
 def connect(settings: Settings) -> Adapters:
     """Adapters for the outside systems that the settings name; nothing is contacted yet."""
     clock = SystemClock()
     credential = _credential(settings)
+    telemetry = connect_telemetry(settings, credential)
     limiter = AdaptiveLimiter(
-        clock, max_per_second=settings.workspace_calls_per_second, max_in_flight=settings.workspace_threads
+        clock,
+        max_per_second=settings.workspace_calls_per_second,
+        max_in_flight=settings.workspace_threads,
+        tell=lambda outcome: telemetry.count("backup.workspace.calls", outcome=outcome),
     )
     clients = _storage(settings, credential)
     workspace = DatabricksWorkspace(
@@ -66,6 +84,8 @@ def connect(settings: Settings) -> Adapters:
         clock=clock,
         changes=AuditTable(workspace, warehouse, clock) if warehouse else None,
         anchors=clients.blobs(settings.audit_anchor_container) if settings.audit_anchor_container else None,
+        mailer=connect_mailer(settings, credential),
+        telemetry=telemetry,
     )
 
 

@@ -51,5 +51,5 @@ class Stores:
             manifests=ManifestStore(a.blobs, a.tables, a.clock),
             versions=VersionLog(a.blobs),
             maintenance=MaintenanceStore(a.tables, a.queue, findings, a.clock, recorder),
-            restores=RestoreStore(a.tables, a.blobs, a.clock, recorder),
+            restores=RestoreStore(a.tables, a.blobs, a.clock, recorder, telemetry=a.telemetry),
         )

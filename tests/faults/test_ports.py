@@ -28,7 +28,6 @@ NOT_CALLED = {
     ("repository", "message"): "read by people's requests alone",
     ("repository", "messages_with"): "read through the reader: test_audit_acts.py",
     ("repository", "history"): "read through the reader: test_history.py",
-    ("queue", "length"): "read by the doctor alone",
     ("blobs", "renew_lease"): "called by a thread of its own: test_lease.py",
 }
 ANSWERS_WITH_A_BODY = {

@@ -67,6 +67,9 @@ EXPECTED_TRIGGERS = {
     "get_audit": "httpTrigger",
     "get_audit_verify": "httpTrigger",
     "get_change_report": "httpTrigger",
+    "send_mail": "queueTrigger",
+    "mail_poison": "queueTrigger",
+    "look_around": "timerTrigger",
 }
 
 

@@ -1,0 +1,74 @@
+"""The services that measure and tell: mail, what follows an ending, and what stands between runs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.adapters.mail_templates import JinjaMailTemplates
+from shared.services.batch_rows import EXPORT_QUEUE
+from shared.services.endings import EndingService
+from shared.services.gauges import GaugeService, Targets
+from shared.services.mail import MailOptions, MailService
+from shared.services.maintenance import MAINTENANCE_QUEUE
+from shared.services.outbox import MAIL_QUEUE, Outbox
+from shared.services.runs import PLAN_QUEUE
+from shared.services.status import StatusService
+from shared.settings import Settings
+from shared.wiring.outside import Adapters
+from shared.wiring.stores import Stores
+
+_WORK = (PLAN_QUEUE, EXPORT_QUEUE, MAINTENANCE_QUEUE, MAIL_QUEUE)
+_log = logging.getLogger("backup.telling")
+QUEUES = (*_WORK, *(f"{name}-poison" for name in _WORK))
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The services of one process that measure and tell."""
+
+    mail: MailService
+    endings: EndingService
+    gauges: GaugeService
+
+    def look_around(self) -> None:
+        """Catch up, go on with mails, set the gauges, keep the heartbeat. Raises nothing: the next look comes soon."""
+        for step in (self.endings.sweep, self.mail.repair, self.gauges.look):
+            try:
+                step()
+            except Exception:  # noqa: BLE001 - one that fails keeps none of the others from its work
+                _log.exception("a look around failed in part", extra={"action": "look_around"})
+
+
+def telling(settings: Settings, a: Adapters, s: Stores, status: StatusService) -> Telling:
+    mail = MailService(
+        mailer=a.mailer,
+        templates=JinjaMailTemplates(),
+        outbox=Outbox(a.tables, a.queue, a.clock),
+        status=status,
+        maintenance=s.maintenance,
+        clock=a.clock,
+        telemetry=a.telemetry,
+        options=MailOptions(
+            recipients=settings.mail_to,
+            link=settings.dashboard_url,
+            place=settings.backup_root,
+            heartbeat=timedelta(hours=settings.heartbeat_hours),
+        ),
+    )
+    endings = EndingService(
+        runs=s.runs, batches=s.batches, maintenance=s.maintenance, mail=mail, clock=a.clock, telemetry=a.telemetry
+    )
+    gauges = GaugeService(
+        runs=s.runs,
+        restores=s.restores,
+        queue=a.queue,
+        queues=QUEUES,
+        tables=a.tables,
+        mail=mail,
+        clock=a.clock,
+        telemetry=a.telemetry,
+        targets=Targets(settings.backup_target, settings.restore_target),
+    )
+    return Telling(mail, endings, gauges)

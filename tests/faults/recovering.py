@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from azure.core.exceptions import AzureError
+
 from local.faults.crash_points import Crash
 from local.memory.world import Notebooks, World
 from shared.domain.restore_request import RestoreBody
@@ -54,6 +56,9 @@ def finish(world: World, restore_id: str) -> dict[str, Any]:
                 return world.app.restores.get(restore_id, limit=1_000)
         except Crash:
             world.restart()
+            world.clock.sleep(60)
+        except AzureError:
+            # The orchestration retries whatever an activity raises.
             world.clock.sleep(60)
         except BackupError as error:
             assert error.retriable, error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ class GitMirror:
 
     def __init__(self, url: str, path: Path, authorization: Callable[[], str], executable: str) -> None:
         self._url, self.path, self._authorization, self._executable = url, path, authorization, executable
+        self._opening = threading.Lock()
 
     def forget(self) -> None:
         """Remove the mirror; the next use makes it again."""
@@ -123,6 +125,11 @@ class GitMirror:
         return git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git"
 
     def _open(self) -> git.Repo:
+        # Of two threads that find no mirror, one would remove what the other is making.
+        with self._opening:
+            return self._opened()
+
+    def _opened(self) -> git.Repo:
         if not (self.path / "HEAD").exists():
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.parent.mkdir(parents=True, exist_ok=True)

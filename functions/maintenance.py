@@ -63,7 +63,9 @@ def _keep_history(identity: str) -> None:
 def _measure() -> None:
     """Enter the repository's size for the day; a server that does not say it leaves the day without one."""
     try:
-        services().capacity.measure()
+        found = services().capacity.measure()
+        if found:
+            services().telling.size_measured(found)
     except Exception as error:  # noqa: BLE001 - what was verified stays verified, and tomorrow is another measurement
         told = str(error) if isinstance(error, BackupError) else type(error).__name__
         _log.warning("the repository was not measured: %s", told, extra={"action": "capacity"})

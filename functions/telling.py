@@ -37,3 +37,12 @@ def look_around(timer: func.TimerRequest) -> None:
     """Tell of what ended untold, go on with mails, set the gauges, and keep the heartbeat."""
     with services().telemetry.span("look_around"):
         services().telling.look_around()
+
+
+@blueprint.timer_trigger("timer", schedule="0 5 * * * *")
+def send_digests(timer: func.TimerRequest) -> None:
+    """Make the digests that are due and were not made yet."""
+    with services().telemetry.span("send_digests"):
+        outbox = services().telling.mail.digests
+        if outbox is not None:
+            services().digests.send(outbox)

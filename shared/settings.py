@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     heartbeat_hours: Annotated[float, Field(**_alias("BACKUP_HEARTBEAT_HOURS"), gt=0)] = 26.0
     app_url: Annotated[str, Field(**_alias("BACKUP_URL"))] = ""
     site_host: Annotated[str, Field(**_alias("WEBSITE_HOSTNAME"))] = ""
-    backup_target: Annotated[float, Field(**_alias("BACKUP_TARGET_BACKUPS"), ge=0, le=1)] = 0.99
+    backup_target: Annotated[float, Field(**_alias("BACKUP_TARGET_BACKUPS"), ge=0, le=1)] = 0.999
     restore_target: Annotated[float, Field(**_alias("BACKUP_TARGET_RESTORES"), ge=0, le=1)] = 0.99
     application_insights: Annotated[SecretStr | None, Field(**_alias("APPLICATIONINSIGHTS_CONNECTION_STRING"))] = None
     application_insights_authentication: Annotated[

@@ -25,6 +25,11 @@ class MailKind(StrEnum):
     HEARTBEAT = "heartbeat"
     CREDENTIAL = "credential"
     SIZE = "size"
+    DIGEST = "digest"
+
+
+NAMED_KINDS = tuple(kind for kind in MailKind if kind is not MailKind.DIGEST)
+"""A digest goes to whom its subscription names."""
 
 
 class Tone(StrEnum):
@@ -90,9 +95,9 @@ def read_recipients(text: str, parsed: object) -> Recipients:
     """
     if not isinstance(parsed, dict):
         return Recipients(_addresses(text.split(",")))
-    unknown = parsed.keys() - {"default", *MailKind}
+    unknown = parsed.keys() - {"default", *NAMED_KINDS}
     if unknown:
-        raise ValueError(f"{sorted(unknown)[0]} is no kind of mail: use default, {', '.join(MailKind)}")
+        raise ValueError(f"{sorted(unknown)[0]} is no kind of mail: use default, {', '.join(NAMED_KINDS)}")
     lists = {kind: _addresses([value] if isinstance(value, str) else value) for kind, value in parsed.items()}
     default = lists.pop("default", ())
     return Recipients(default, {MailKind(kind): to for kind, to in lists.items()})

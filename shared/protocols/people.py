@@ -20,6 +20,10 @@ class Mail:
 class Outbox(Protocol):
     """Takes mails and sends them by itself: whoever hands one over does not wait for the mail server."""
 
+    def took(self, key: str) -> bool:
+        """Whether a mail of this key was taken before: it need not be made again."""
+        ...
+
     def send(self, mail: Mail) -> None:
         """Take a mail; one whose key was taken before is dropped without a word."""
         ...

@@ -66,19 +66,22 @@ class CapacityService:
         self._meter, self._tables, self._blobs = meter, tables, blobs
         self._manifests, self._history, self._clock = manifests, history, clock
 
-    def measure(self) -> None:
-        """Measure the last backup's repository into today's row; a repeat overwrites it. Before one: nothing.
+    def measure(self) -> Json | None:
+        """Measure the last backup's repository into today's row; a repeat overwrites it. None before any backup.
+
+        Returns the overview that results.
 
         Raises `RepositoryError`, and what `ManifestStore.load` raises.
         """
         checkpoint = self._manifests.load()
         if checkpoint is None:
-            return
+            return None
         rows = self._rows()
         size = self._meter.measure(checkpoint.commit, _known(rows[-1][1]) if rows else None)
         first = rows[0][0] if rows else self._today()
         self._blobs.put(NOTEBOOKS_BLOB, json.dumps(self._notebooks(checkpoint, first)).encode())
         self._tables.upsert(CAPACITY, _PARTITION, f"{self._today():%Y%m%d}", self._row(size, checkpoint))
+        return self.overview()
 
     def overview(self) -> Json:
         """Size, growth, forecast, saving, archive plan, and the notebooks that count; `measured` null before any."""

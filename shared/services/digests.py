@@ -28,11 +28,15 @@ class DigestService:
         return [mail for mail in mails if mail]
 
     def send(self, outbox: Outbox) -> int:
-        """Hand over the mails that are due, and say how many; those that were handed over before are not sent again."""
-        mails = self.due()
-        for mail in mails:
-            outbox.send(mail)
-        return len(mails)
+        """Make and hand over the mails that are due, and say how many; those that were handed over are not made."""
+        sent = 0
+        for subscription in self._digests.subscriptions:
+            key = subscription.key(subscription.period(self._clock.now(), self._hour))
+            mail = None if outbox.took(key) else self._mail(subscription)
+            if mail is not None:
+                outbox.send(mail)
+                sent += 1
+        return sent
 
     def _mail(self, subscription: Subscription) -> Mail | None:
         period = subscription.period(self._clock.now(), self._hour)

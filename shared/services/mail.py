@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.clock import Clock
-from shared.domain.mail import Mail, MailContent, MailKind, Recipients
+from shared.domain.mail import Mail, MailContent, MailKind, Recipients, subject_line
 from shared.domain.mail_contents import (
     credential_content,
     heartbeat_content,
@@ -22,10 +22,10 @@ from shared.domain.mail_contents import (
     verification_content,
 )
 from shared.domain.runs import RunStatus
-from shared.protocols import Delivered, Delivery, Mailer, MailTemplates, Telemetry
+from shared.protocols import BlobStore, Delivered, Delivery, Mailer, MailTemplates, Telemetry
 from shared.redaction import redact
 from shared.services.maintenance import Kind, MaintenanceStore
-from shared.services.outbox import SENT, WAITING, Event, Outbox
+from shared.services.outbox import SENT, WAITING, DigestOutbox, Event, Outbox, blob_of
 from shared.services.status import StatusService
 
 CREDENTIAL_DAYS = (30, 14, 7, 3, 1, 0)
@@ -54,13 +54,14 @@ class MailService:
         mailer: Mailer | None,
         templates: MailTemplates,
         outbox: Outbox,
+        blobs: BlobStore,
         status: StatusService,
         maintenance: MaintenanceStore,
         clock: Clock,
         telemetry: Telemetry,
         options: MailOptions,
     ) -> None:
-        self._mailer, self._templates, self._outbox = mailer, templates, outbox
+        self._mailer, self._templates, self._outbox, self._blobs = mailer, templates, outbox, blobs
         self._status, self._maintenance, self._clock = status, maintenance, clock
         self._telemetry, self._options = telemetry, options
 
@@ -111,6 +112,11 @@ class MailService:
         detail = {"level": level, "size": size, "limit": limit, "days_left": days_left}
         self._tell(Event(MailKind.SIZE, f"{level}-{self._clock.now():%Y%m}", detail))
 
+    @property
+    def digests(self) -> DigestOutbox | None:
+        """Where digests are handed over; None without a mail server."""
+        return DigestOutbox(self._outbox, self._blobs) if self._mailer is not None else None
+
     def send(self, key: str) -> None:
         """Send the mail of an event, unless it was sent, or somebody else sends it.
 
@@ -152,6 +158,9 @@ class MailService:
 
     def _make(self, key: str, row: Mapping[str, Any]) -> Mail:
         kind = MailKind(str(row["kind"]))
+        if kind is MailKind.DIGEST:
+            made, at = json.loads(self._blobs.get(blob_of(key))), datetime.fromisoformat(str(row["created_at"]))
+            return Mail(key, (made["to"],), redact(subject_line(made["subject"])), made["text"], made["html"], at)
         detail = json.loads(str(row["detail"])) if row.get("detail") else {}
         content = self._content(kind, str(row["subject"]), detail)
         text, html = self._templates.render(content)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.clock import Clock
 from shared.domain.mail import MailKind
 from shared.errors import StateConflict
-from shared.protocols import Delivered, Delivery, Queue, Row, StoredRow, Tables
+from shared.protocols import BlobStore, Delivered, Delivery, Queue, Row, StoredRow, Tables
+from shared.protocols import Mail as Digest
 
 MAILS = "mails"
 MAIL_QUEUE = "backup-mail"
@@ -129,6 +130,32 @@ class Outbox:
 
     def _ask(self, key: str, delay_seconds: int) -> None:
         self._queue.send(MAIL_QUEUE, json.dumps({"mail": key}), delay_seconds=delay_seconds)
+
+
+class DigestOutbox:
+    """See `shared.protocols.Outbox`: a mail that is made already waits as a blob beside its event's row."""
+
+    def __init__(self, outbox: Outbox, blobs: BlobStore) -> None:
+        self._outbox, self._blobs = outbox, blobs
+
+    def took(self, key: str) -> bool:
+        """See `Outbox.took`."""
+        return self._outbox.get(_event_of(key).key) is not None
+
+    def send(self, mail: Digest) -> None:
+        """See `Outbox.send`."""
+        event = _event_of(mail.key)
+        self._blobs.put(blob_of(event.key), json.dumps(asdict(mail)).encode())
+        self._outbox.add(event)
+
+
+def blob_of(key: str) -> str:
+    """The blob of a mail that is made already, by its event's key."""
+    return f"mails/{key}.json"
+
+
+def _event_of(key: str) -> Event:
+    return Event(MailKind.DIGEST, key.removeprefix(f"{MailKind.DIGEST.value}-"))
 
 
 def _time(value: object) -> datetime:

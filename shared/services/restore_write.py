@@ -34,6 +34,9 @@ _UNTOUCHED = "nothing was written"
 _KEPT = "what was there before is kept: undo brings it back"
 
 
+type _Present = tuple[bytes, ExportFormat]
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """The notebook that is worked on: its restore and number there, and whether edits are overruled."""
@@ -62,31 +65,54 @@ class RestoreWriter:
             return RestoreResult(Outcome.UNCHANGED, expected_sha256=item.sha256, found_sha256=item.sha256)
         place = _Place(restore_id, number, force)
         try:
-            live = find(self._workspace, item.target)
+            live, present = self._look(place, item)
             if item.action is Action.REMOVE:
                 return self._remove(place, item, live)
-            return self._write(place, item, live, read(item.source))
+            return self._write(place, item, live, present, read(item.source))
         except BackupError as error:
             return RestoreResult(Outcome.FAILED, error.code, f"{error} {_UNTOUCHED}.")
 
-    def _write(self, place: _Place, item: RestoreItem, live: WorkspaceObject | None, data: bytes) -> RestoreResult:
+    def _look(self, place: _Place, item: RestoreItem) -> tuple[WorkspaceObject | None, _Present | None]:
+        """What stands at the target, and its bytes where they were read at the same time.
+
+        Not with `force`: bytes read before an edit would be kept in place of what is overwritten. Without it, an
+        edit that comes between the two shows in the modification time, and nothing is overwritten.
+        """
+        if item.action is not Action.OVERWRITE or item.held or place.force:
+            return find(self._workspace, item.target), None
+        live = self._beside.submit(find, self._workspace, item.target)
+        try:
+            present = export_live(self._workspace, item.target)
+        except WorkspaceError:
+            return live.result(), None
+        return live.result(), present
+
+    def _write(
+        self,
+        place: _Place,
+        item: RestoreItem,
+        live: WorkspaceObject | None,
+        seen: _Present | None,
+        data: bytes,
+    ) -> RestoreResult:
         expected = hashlib.sha256(data).hexdigest()
         if len(data) > MOST_IMPORT_BYTES:
             return RestoreResult(Outcome.REFUSED, "too_large", TOO_LARGE, expected)
         if live is None:
             # What the plan saw is gone meanwhile, so that nothing is overwritten.
-            return self._import(item, data, expected, RestoreResult(Outcome.VERIFIED, expected_sha256=expected))
+            plain = RestoreResult(Outcome.VERIFIED, expected_sha256=expected)
+            return self._import(item, data, expected, plain, is_new=True)
         if live.object_type is not ObjectType.NOTEBOOK:
             return RestoreResult(Outcome.REFUSED, "occupied", OCCUPIED, expected)
-        present = self._present(item, live)
+        present = seen or self._present(item, live)
         if present is not None and _same(item, live, present, expected):
             return self._already(place, item, live, expected)
         if Live.of(live) != item.live and not place.force:
             return RestoreResult(Outcome.REFUSED, "edited_since_plan", _EDITED, expected)
         kept = self._keep(place, item, live, present)
-        return self._import(item, data, expected, replace(kept, expected_sha256=expected))
+        return self._import(item, data, expected, replace(kept, expected_sha256=expected), is_new=False)
 
-    def _present(self, item: RestoreItem, live: WorkspaceObject) -> tuple[bytes, ExportFormat] | None:
+    def _present(self, item: RestoreItem, live: WorkspaceObject) -> _Present | None:
         """What is there; None where the backup holds it, and so it need not be read."""
         if item.held and Live.of(live) == item.live:
             return None
@@ -100,9 +126,7 @@ class RestoreWriter:
         result = replace(result, outcome=Outcome.VERIFIED, written=Live.of(live))
         return self._with_kept(result, place, item)
 
-    def _keep(
-        self, place: _Place, item: RestoreItem, live: WorkspaceObject, present: tuple[bytes, ExportFormat] | None
-    ) -> RestoreResult:
+    def _keep(self, place: _Place, item: RestoreItem, live: WorkspaceObject, present: _Present | None) -> RestoreResult:
         """Have what is there kept before anything is written over it."""
         result = RestoreResult(Outcome.VERIFIED, kept_language=live.language)
         if present is None:
@@ -119,10 +143,13 @@ class RestoreWriter:
         name, fmt = kept or (str(item.held), ExportFormat.SOURCE)
         return replace(result, kept=name, kept_format=fmt, kept_language=_language(item.live))
 
-    def _import(self, item: RestoreItem, data: bytes, expected: str, result: RestoreResult) -> RestoreResult:
+    def _import(
+        self, item: RestoreItem, data: bytes, expected: str, result: RestoreResult, *, is_new: bool
+    ) -> RestoreResult:
         """Write, export again, and compare. From here on, a failure says what is in place."""
         try:
-            self._ensure_folder(item.target)
+            if is_new:
+                self._ensure_folder(item.target)
             self._put(item, data)
         except WorkspaceError as error:
             return self._after_failure(item, expected, result, error)
@@ -186,7 +213,7 @@ class RestoreWriter:
                 self._folders.add(folder)
 
 
-def _same(item: RestoreItem, live: WorkspaceObject, present: tuple[bytes, ExportFormat], expected: str) -> bool:
+def _same(item: RestoreItem, live: WorkspaceObject, present: _Present, expected: str) -> bool:
     data, fmt = present
     return fmt is item.format and live.language is item.language and hashlib.sha256(data).hexdigest() == expected
 

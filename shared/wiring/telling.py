@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.adapters.mail_templates import JinjaMailTemplates
+from shared.domain.capacity import Level
 from shared.services.batch_rows import EXPORT_QUEUE
 from shared.services.endings import EndingService
 from shared.services.gauges import GaugeService, Targets
@@ -14,7 +15,7 @@ from shared.services.mail import MailOptions, MailService
 from shared.services.maintenance import MAINTENANCE_QUEUE
 from shared.services.outbox import MAIL_QUEUE, Outbox
 from shared.services.runs import PLAN_QUEUE
-from shared.services.status import StatusService
+from shared.services.status import Json, StatusService
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
@@ -40,12 +41,22 @@ class Telling:
             except Exception:  # noqa: BLE001 - one that fails keeps none of the others from its work
                 _log.exception("a look around failed in part", extra={"action": "look_around"})
 
+    def size_measured(self, overview: Json) -> None:
+        """Set the gauge; tell once a month where the repository's level needs somebody."""
+        size, level = int(overview["measured"]["bytes"]), str(overview["level"])
+        self.gauges.repository_size(size)
+        if level in (Level.WARNING, Level.CRITICAL):
+            known = [overview[name]["days_until_advised"] for name in ("growth", "assumed")]
+            days = next((d for d in known if d is not None), None)
+            self.mail.size_warning(level, size, int(overview["advised_bytes"]), days)
+
 
 def telling(settings: Settings, a: Adapters, s: Stores, status: StatusService) -> Telling:
     mail = MailService(
         mailer=a.mailer,
         templates=JinjaMailTemplates(),
         outbox=Outbox(a.tables, a.queue, a.clock),
+        blobs=a.blobs,
         status=status,
         maintenance=s.maintenance,
         clock=a.clock,

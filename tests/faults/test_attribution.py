@@ -12,6 +12,7 @@ from local.faults.crash_points import CRASH_POINTS, CrashTap, play_dead
 from local.faults.port_faults import Declared, Fault, FaultTap
 from local.memory.workspace import PRINCIPAL
 from local.memory.world import ROOT, World
+from shared.domain.change_report import Selection
 from shared.domain.versions import VersionKind
 from shared.services.maintenance import Kind
 from tests.faults.recovering import restore
@@ -56,6 +57,18 @@ class Life:
             if v.version.kind is not VersionKind.MOVED_AWAY
         }
 
+    def reported(self) -> Counter[tuple[str, str]]:
+        """What the report of the last day counts, by person and kind of change."""
+        reports = self.world.app.reports
+        found = reports.changes(reports.period(None, None), Selection(), 10_000).report
+        assert found.left_out == 0
+        groups = {g.key.name: g.tally.kinds for g in found.people}
+        return Counter({(name, kind.value): count for name, kinds in groups.items() for kind, count in kinds.items()})
+
+    def expected(self) -> Counter[tuple[str, str]]:
+        """The same, as the world itself kept it."""
+        return Counter((str(who), kind) for (_, kind), who in self.truth.items())
+
     def _paths(self) -> set[str]:
         return {path for path, _ in self.truth}
 
@@ -96,6 +109,7 @@ def test_each_change_of_thirty_days_is_told_with_who_made_it(life: Life) -> None
         life.day()
         life.back_up()
         assert life.told() == life.truth
+        assert life.reported() == life.expected()
         commits.update(set(life.truth.values()) - {None})
         life.world.clock.sleep(DAY)
     by_author = Counter(f"{author}" for author in _commit_authors(life.world))

@@ -70,6 +70,7 @@ EXPECTED_TRIGGERS = {
     "send_mail": "queueTrigger",
     "mail_poison": "queueTrigger",
     "look_around": "timerTrigger",
+    "send_digests": "timerTrigger",
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import azure.functions as func
 
 from functions.answers import answer, guarded
+from functions.recording import record_read
 from functions.requests import text
+from shared.domain.audit import AuditAction
 from shared.domain.change_report import Selection
 from shared.services.report_html import report_html
 from shared.services.report_views import report_csv, report_json
@@ -38,6 +40,9 @@ def get_change_report(req: func.HttpRequest) -> func.HttpResponse:
     reports = services().reports
     period = reports.period(_optional(req, "from", MOST_DATE), _optional(req, "to", MOST_DATE))
     found = reports.changes(period, selection, MOST_LISTED[form])
+    asked = {name: getattr(selection, name) for name in ("author", "team", "folder")}
+    days = {"start": period.start.isoformat(), "end": period.end.isoformat()}
+    record_read(req, AuditAction.REPORT_READ, "changes", format=form, **days, **asked)
     if form == "json":
         return answer(report_json(found), headers=HEADERS)
     if form == "html":

@@ -77,7 +77,7 @@ def test_who_reads_a_content_a_difference_a_preview_or_the_trail_is_recorded_wit
     assert _get(lab, "content", path=f"{PATH}/none").status_code == 404
     new = _records(lab, after=last)
     # What was asked for before is there; of this reading itself the next one tells.
-    assert [r["action"] for r in new] == ["audit_read", "content_read", "content_read", "previewed"]
+    assert [r["action"] for r in new] == ["audit_read", "content_read", "content_read", "previewed", "report_read"]
     content = new[1]
     assert (content["actor"], content["object"], content["detail"]["from"]) == ("function key", PATH, FROM)
     assert content["detail"]["sha256"] == hashlib.sha256(SOURCE.encode()).hexdigest()

@@ -32,6 +32,8 @@ WHAT_TO_DO = {
     "blob_differs": "Runs that are over are not harmed; one under way exports again.",
     "row_damaged": "See who may write to the storage account.",
     "row_missing": "See who may write to the storage account.",
+    "audit_broken": "Keep the table `audit` as evidence. See who may write to the storage account.",
+    "audit_damaged": "Keep the table `audit` as evidence. See who may write to the storage account.",
     "run_missing": "See who may write to the storage account.",
 }
 

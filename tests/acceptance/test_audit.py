@@ -74,6 +74,7 @@ def test_who_reads_a_content_a_difference_a_preview_or_the_trail_is_recorded_wit
     assert _get(lab, "content", path=PATH).content == SOURCE.encode()
     assert _get(lab, "diff", path=PATH).status_code == 200
     assert _get(lab, "preview", path=PATH).status_code == 200
+    assert _get(lab, "reports/changes", folder="/Clients").status_code == 200
     assert _get(lab, "content", path=f"{PATH}/none").status_code == 404
     new = _records(lab, after=last)
     # What was asked for before is there; of this reading itself the next one tells.

@@ -90,7 +90,7 @@ def test_success_is_measured_over_30_days_beside_its_target(world: World, teleme
     world.look_around()
     assert telemetry.of("backup.success.rate") == [(0.75, {"of": "backup"})]
     targets = {a["of"]: value for value, a in telemetry.of("backup.success.target")}
-    assert targets == {"backup": 0.99, "restore": 0.99}
+    assert targets == {"backup": 0.999, "restore": 0.99}
     ((age, _),) = telemetry.of("backup.success.age")
     assert 3_600 <= age < 7_200
 

@@ -59,10 +59,14 @@ class DirectBlobs:
         try:
             if answer.status != 200:
                 raise ValueError(f"the server answered {answer.status}")
-            return _pack(Protocol(answer.read, lambda _: None))
-        finally:
-            answer.drain_conn()
-            answer.release_conn()
+            pack = _pack(Protocol(answer.read, lambda _: None))
+        except BaseException:
+            # What is left of it is not read, so the connection cannot be used again.
+            answer.close()
+            raise
+        answer.drain_conn()
+        answer.release_conn()
+        return pack
 
 
 def _request(wanted: Collection[str]) -> bytes:

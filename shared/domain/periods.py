@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
-_DATE_CHARACTERS = len("2026-11-24")
+from shared.domain.times import parse_time
 
 
 def period(start: str | None, end: str | None) -> tuple[int | None, int | None]:
@@ -21,9 +21,8 @@ def period(start: str | None, end: str | None) -> tuple[int | None, int | None]:
 
 def _milliseconds(name: str, text: str, of_a_date: timedelta) -> int:
     try:
-        when = datetime.fromisoformat(text)
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        when = when.astimezone(UTC) + (of_a_date if len(text) <= _DATE_CHARACTERS else timedelta())
+        when, is_date = parse_time(text)
+        when = when.astimezone(UTC) + (of_a_date if is_date else timedelta())
     except (ValueError, OverflowError):
         raise ValueError(f"{name} must be a date such as 2026-11-24, or a time such as 2026-11-24T08:00:00Z") from None
     return int(when.timestamp() * 1000)

@@ -4,7 +4,7 @@ from shared.protocols.capacity import RepositorySize, SizeMeter, SizeSource
 from shared.protocols.changes import ChangeLog
 from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
-from shared.protocols.people import Mail, Outbox
+from shared.protocols.people import DigestMail, Outbox
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
 from shared.protocols.telemetry import NoTelemetry, Telemetry
@@ -17,13 +17,13 @@ __all__ = [
     "Contents",
     "Delivered",
     "Delivery",
+    "DigestMail",
     "FileChange",
     "FoundSecret",
     "GitCommit",
     "IndexedChange",
     "IndexedCommit",
     "IndexedVersion",
-    "Mail",
     "MailTemplates",
     "Mailer",
     "NoTelemetry",

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class DigestMail:
     """A mail to one address. `key` names what it tells: of several with one key, one is sent at most."""
 
     to: str
@@ -24,6 +24,6 @@ class Outbox(Protocol):
         """Whether a mail of this key was taken before: it need not be made again."""
         ...
 
-    def send(self, mail: Mail) -> None:
+    def send(self, mail: DigestMail) -> None:
         """Take a mail; one whose key was taken before is dropped without a word."""
         ...

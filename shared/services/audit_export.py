@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import hmac
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from shared.domain.audit import AuditRecord
 from shared.domain.canonical import Canonical, canonical
+from shared.domain.spreadsheets import cell, line
 from shared.domain.times import iso
 
 FEWEST_KEY_BYTES = 16
 SYSTEM = "system"
 """The actor of what nobody asked for; it stays readable."""
 _MAIL = re.compile(r"[\w.+%][\w.+%'-]*@[\w-]+(?:\.[\w-]+)+")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _PSEUDONYM_DIGITS = 24
 
 
@@ -60,9 +58,9 @@ class Pseudonyms:
 def as_csv(records: Iterable[AuditRecord], pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
     """A header and a line a record, in UTF-8. No cell begins as a formula does: such text has a `'` before it."""
     names = list(fields(None, pseudonyms))
-    yield _line(names)
+    yield line(names)
     for record in records:
-        yield _line([_safe(_cell(value)) for value in fields(record, pseudonyms).values()])
+        yield line([cell(_text(value)) for value in fields(record, pseudonyms).values()])
 
 
 def as_json_lines(records: Iterable[AuditRecord], pseudonyms: Pseudonyms | None = None) -> Iterator[bytes]:
@@ -98,15 +96,5 @@ def fields(record: AuditRecord | None, pseudonyms: Pseudonyms | None) -> dict[st
     }
 
 
-def _cell(value: Canonical) -> str:
+def _text(value: Canonical) -> str:
     return value if isinstance(value, str) else canonical(value)
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.lstrip(" \xa0").startswith(_FORMULA) else text
-
-
-def _line(cells: list[str]) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
-    return out.getvalue().encode("utf-8", "backslashreplace")

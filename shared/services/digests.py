@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.clock import Clock
 from shared.domain.digests import Digests, Schedule, Subscription
-from shared.protocols import Mail, Outbox
+from shared.protocols import DigestMail, Outbox
 from shared.services.report_html import many, report_html, report_text, title
 from shared.services.reports import ReportService
 
@@ -18,7 +18,7 @@ class DigestService:
     def __init__(self, reports: ReportService, digests: Digests, clock: Clock, hour: int) -> None:
         self._reports, self._digests, self._clock, self._hour = reports, digests, clock, hour
 
-    def due(self) -> list[Mail]:
+    def due(self) -> list[DigestMail]:
         """The mails of the last day and week that are over; none for a period without changes.
 
         The same again until the next period is over: their keys say which were sent. Raises what
@@ -38,14 +38,14 @@ class DigestService:
                 sent += 1
         return sent
 
-    def _mail(self, subscription: Subscription) -> Mail | None:
+    def _mail(self, subscription: Subscription) -> DigestMail | None:
         period = subscription.period(self._clock.now(), self._hour)
         found = self._reports.changes(period, subscription.selection, MOST_LISTED)
         total = found.report.total
         if not total.changes:
             return None
         often = "Daily" if subscription.schedule is Schedule.DAILY else "Weekly"
-        return Mail(
+        return DigestMail(
             to=subscription.to,
             subject=f"{often} digest: {many(total.changes, 'change')}. {title(found.report)}",
             html=report_html(found),

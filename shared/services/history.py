@@ -13,6 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from shared.clock import Clock
+from shared.domain.times import parse_time
 from shared.domain.versions import CommitMark, CommitVersions
 from shared.errors import BackupError, DamagedBlob
 from shared.protocols import BlobStore, IndexedChange, IndexedCommit, IndexedVersion, Repository, VersionIndex
@@ -240,9 +241,7 @@ class HistoryService:
 def parse_moment(at: str) -> datetime | None:
     """A date as the end of that day in UTC, or a time; None for anything else."""
     try:
-        when = datetime.fromisoformat(at)
+        when, is_date = parse_time(at)
     except ValueError:
         return None
-    if len(at) <= len("2026-11-24"):
-        when = datetime.combine(when.date(), time(), UTC) + timedelta(days=1, milliseconds=-1)
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return datetime.combine(when.date(), time(), UTC) + timedelta(days=1, milliseconds=-1) if is_date else when

@@ -16,8 +16,7 @@ from typing import Any
 from shared.clock import Clock
 from shared.domain.mail import MailKind
 from shared.errors import StateConflict
-from shared.protocols import BlobStore, Delivered, Delivery, Queue, Row, StoredRow, Tables
-from shared.protocols import Mail as Digest
+from shared.protocols import BlobStore, Delivered, Delivery, DigestMail, Queue, Row, StoredRow, Tables
 
 MAILS = "mails"
 MAIL_QUEUE = "backup-mail"
@@ -142,7 +141,7 @@ class DigestOutbox:
         """See `Outbox.took`."""
         return self._outbox.get(_event_of(key).key) is not None
 
-    def send(self, mail: Digest) -> None:
+    def send(self, mail: DigestMail) -> None:
         """See `Outbox.send`."""
         event = _event_of(mail.key)
         self._blobs.put(blob_of(event.key), json.dumps(asdict(mail)).encode())

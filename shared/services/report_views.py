@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
 from shared.domain.change_report import Change, Omission, Tally
 from shared.domain.people import Person
 from shared.domain.repository_links import RepositoryLinks
+from shared.domain.spreadsheets import cell, line
 from shared.domain.times import iso
 from shared.services.reports import LinkedReport
 
@@ -30,7 +29,6 @@ COLUMNS = (
     "commit_link",
     "difference_link",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def report_json(found: LinkedReport) -> Json:
@@ -78,13 +76,13 @@ def report_csv(found: LinkedReport) -> Iterator[bytes]:
 
     No cell begins as a formula does: such text has a `'` before it. Where changes are left out, a last line says so.
     """
-    yield b"\xef\xbb\xbf" + _line(list(COLUMNS))
+    yield b"\xef\xbb\xbf" + line(list(COLUMNS))
     for change in found.report.changes:
         shown = change_json(change, found.links)
-        yield _line([_cell(shown[column]) for column in COLUMNS])
+        yield line([cell(_text(shown[column])) for column in COLUMNS])
     if found.report.left_out:
         told = f"{found.report.left_out} more changes are left out: choose a shorter period, a folder, or a team"
-        yield _line([told, *[""] * (len(COLUMNS) - 1)])
+        yield line([told, *[""] * (len(COLUMNS) - 1)])
 
 
 def _person(person: Person) -> Json:
@@ -102,12 +100,5 @@ def _tally(tally: Tally) -> Json:
     }
 
 
-def _cell(value: str | int | None) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.lstrip(" \xa0").startswith(_FORMULA) else text
-
-
-def _line(cells: list[str]) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
-    return out.getvalue().encode("utf-8", "backslashreplace")
+def _text(value: str | int | None) -> str:
+    return "" if value is None else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,12 +38,14 @@ class Tapped:
 
     def __init__(self, inner: Tables, name: str, meet: Meet = lambda when, method, number: None) -> None:
         self._inner, self._name, self._meet, self.writes = inner, name, meet, 0
+        self.heads = 0
 
     def __getattr__(self, method: str) -> Any:
         def call(_table: str, *arguments: Any, **options: Any) -> Any:
             if method not in WRITES:
                 return getattr(self._inner, method)(self._name, *arguments, **options)
             self.writes += 1
+            self.heads += arguments[:1] == (HEAD,)
             number = self.writes
             self._meet("before", method, number)
             answer = getattr(self._inner, method)(self._name, *arguments, **options)
@@ -363,3 +366,33 @@ def test_a_beginning_that_was_removed_by_hand_is_found(memory: Tapped) -> None:
     records = list(_trail(memory, clock).records())
     AuditRows(memory.process()).set_removed(records[5].head)
     assert _trail(memory, clock).verify().fault == AuditFault(Forgery.UNSEALED, 6)
+
+
+def test_those_who_wait_share_one_append(memory: Tapped) -> None:
+    first, go_on = threading.Event(), threading.Event()
+
+    def meet(when: str, method: str, number: int) -> None:
+        if (when, method, number) == ("before", "insert", 1):
+            first.set()
+            assert go_on.wait(30)
+
+    tables = Tapped(memory._inner, AUDIT, meet)
+    trail = AuditTrail(cast(Tables, tables), ManualClock())
+    with ThreadPoolExecutor(WRITERS) as pool:
+        began = pool.submit(trail.append, _entry("first"))
+        assert first.wait(30)
+        others = [pool.submit(trail.append, _entry(f"other {n}")) for n in range(WRITERS - 1)]
+        while len(trail._queue) < len(others):
+            threading.Event().wait(0.001)
+        go_on.set()
+        records = [began.result(), *(other.result() for other in others)]
+    assert sorted(r.sequence for r in records) == list(range(1, WRITERS + 1))
+    assert tables.heads == 2, "one for the first, one for all who came meanwhile"
+    assert trail.verify().intact
+
+
+def test_one_of_those_who_wait_may_fail_without_the_next(memory: Tapped) -> None:
+    trail = _trail(memory)
+    with pytest.raises(ValueError, match="key"):
+        trail.append(_entry("x", key="~own"))
+    assert trail.append(_entry("y")).sequence == 1

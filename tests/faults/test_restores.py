@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
 
+from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World
 from shared.services.history import NotInBackup, UnknownMoment
 from shared.services.restores import NothingToUndo, RestoreExpired, UnusablePlan
@@ -270,3 +272,51 @@ def test_nonsense_is_refused_before_anything_is_kept(world: World) -> None:
         with pytest.raises(ValueError, match=r"."):
             at_once(world, **body)
     assert all(r["status"] != "running" for r in world.app.restores.recent(50))
+
+
+class EditAfter(QuietTap):
+    """Somebody edits the notebook right after the first call of a method."""
+
+    def __init__(self, world: World, path: str, method: str) -> None:
+        self._world, self._path, self._method, self.done = world, path, method, False
+        self.threads: dict[str, str] = {}
+
+    def meet(self, when: str, call: Call) -> None:
+        """See `QuietTap.meet`."""
+        self.threads.setdefault(call.method, threading.current_thread().name)
+        if when == "after" and call.method == self._method and not self.done:
+            self.done = True
+            self._world.model.apply("edit", "grace", path=self._path, content=MEANWHILE)
+
+
+MEANWHILE = "# Databricks notebook source\nmeanwhile\n"
+
+
+@pytest.mark.parametrize("method", ["status", "export"])
+def test_an_edit_while_the_restore_looks_is_kept_or_not_overwritten(world: World, method: str) -> None:
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# Databricks notebook source\nbroken\n")
+    tap = EditAfter(world, path, method)
+    world.process(tap)
+    done = restore(world, paths=[path], at="latest")
+    assert tap.done
+    if outcome_of(done)[0] == "refused":
+        assert outcome_of(done) == ("refused", "edited_since_plan")
+        assert world.notebooks()[(path, "PYTHON")] == MEANWHILE.encode()
+    else:
+        assert outcome_of(done) == ("verified", None)
+        assert world.notebooks()[(path, "PYTHON")] == BEFORE.encode()
+
+
+def test_with_force_what_is_there_is_read_after_its_state(world: World) -> None:
+    """An edit just before the bytes are read is what is overwritten: it has to be what is kept."""
+    path = _note(world)
+    world.model.apply("edit", "ada", path=path, content="# Databricks notebook source\nbroken\n")
+    plan = at_once(world, paths=[path], at="latest", dry_run=True)
+    tap = EditAfter(world, path, "status")
+    world.process(tap)
+    done = restore(world, paths=[path], at="latest", plan=plan["id"], force=True)
+    assert tap.threads["status"] == tap.threads["export"], "two threads would look in either order"
+    assert world.notebooks()[(path, "PYTHON")] == BEFORE.encode()
+    assert undo(world, done["id"])["status"] == "succeeded"
+    assert world.notebooks()[(path, "PYTHON")] == MEANWHILE.encode()

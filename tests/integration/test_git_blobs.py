@@ -47,6 +47,15 @@ def test_blobs_come_by_one_request(server: Served, count: int) -> None:
     assert _requests(server) == 1
 
 
+def test_the_repository_asks_for_few_by_one_request_and_leaves_many_to_git(server: Served, tmp_path: Path) -> None:
+    repository = GitRepository(f"{server.url}/{REPOSITORY}", "main", tmp_path / "mirror", lambda: BASIC)
+    assert dict(repository.blobs(IDS[:2])) == {i: t.encode() for i, t in zip(IDS[:2], TEXTS, strict=False)}
+    assert _requests(server) == 1
+    assert not (tmp_path / "mirror").exists(), "no process of git was needed"
+    assert len(dict(repository.blobs(IDS))) == len(IDS)
+    assert _requests(server) > 2
+
+
 def test_what_git_is_to_be_asked_is_left_to_it(server: Served) -> None:
     assert _direct(server).get(IDS) is None
     assert _direct(server).get([]) is None

@@ -9,7 +9,7 @@ import pytest
 
 from local.memory.clock import START, ManualClock
 from shared.domain.digests import Digests
-from shared.protocols import Mail
+from shared.protocols import DigestMail
 from shared.services.digests import DigestService
 from tests.telling import HOUR_MS, ROOT, History, new_history, reports
 
@@ -26,13 +26,13 @@ class MemoryOutbox:
     """Keeps the mails, each key once."""
 
     def __init__(self) -> None:
-        self.sent: dict[str, Mail] = {}
+        self.sent: dict[str, DigestMail] = {}
 
     def took(self, key: str) -> bool:
         """See `Outbox.took`."""
         return key in self.sent
 
-    def send(self, mail: Mail) -> None:
+    def send(self, mail: DigestMail) -> None:
         """See `Outbox.send`."""
         self.sent.setdefault(mail.key, mail)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Callable
@@ -17,6 +18,8 @@ RUNS, CHECKPOINTS = "runs", "checkpoints"
 PLAN_QUEUE = "backup-plan"
 _PARTITION = "run"
 _LEASE = ("lease", "run")
+MOST_ATTEMPTS = 5
+"""Times that somebody else may write the lease first."""
 
 
 class UnknownRun(BackupError):
@@ -67,7 +70,9 @@ class RunStore:
         """Give the lease back, if `run_id` still holds it."""
         lease = self._tables.get(CHECKPOINTS, *_LEASE)
         if lease and lease.row.get("run_id") == run_id:
-            self._tables.replace(CHECKPOINTS, *_LEASE, {"run_id": ""}, lease.etag)
+            # The next run may take it over between the two, since this one has ended.
+            with contextlib.suppress(StateConflict):
+                self._tables.replace(CHECKPOINTS, *_LEASE, {"run_id": ""}, lease.etag)
 
     def get(self, run_id: str) -> Row:
         """A run's row. Raises `UnknownRun`."""
@@ -109,17 +114,20 @@ class RunStore:
         }
 
     def _take_lease(self, run_id: str) -> None:
-        lease = self._tables.get(CHECKPOINTS, *_LEASE)
-        try:
-            if lease is None:
-                self._tables.insert(CHECKPOINTS, *_LEASE, {"run_id": run_id})
+        """Take the lease. A run that is just giving it back is not under way: then it is tried again."""
+        for _ in range(MOST_ATTEMPTS):
+            lease = self._tables.get(CHECKPOINTS, *_LEASE)
+            try:
+                if lease is None:
+                    self._tables.insert(CHECKPOINTS, *_LEASE, {"run_id": run_id})
+                    return
+                if holder := str(lease.row.get("run_id") or ""):
+                    self._settle(holder)
+                self._tables.replace(CHECKPOINTS, *_LEASE, {"run_id": run_id}, lease.etag)
                 return
-            holder = str(lease.row.get("run_id") or "")
-            if holder:
-                self._settle(holder)
-            self._tables.replace(CHECKPOINTS, *_LEASE, {"run_id": run_id}, lease.etag)
-        except StateConflict:
-            raise RunActive(run_id=self.active() or "just started") from None
+            except StateConflict:
+                continue
+        raise RunActive(run_id=self.active() or "just started")
 
     def _settle(self, holder: str) -> None:
         """Record how a run ended that died before it gave back its lease. Raises `RunActive` of one under way."""

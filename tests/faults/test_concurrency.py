@@ -221,6 +221,25 @@ def test_a_holder_that_wakes_up_late_does_no_harm(world: World, when: str, where
     assert _commits(world, run_id) == _authors(world) > 1
 
 
+def test_a_run_that_is_just_giving_the_lease_back_keeps_no_other_from_starting(world: World) -> None:
+    ended, other = str(world.back_up()["run_id"]), world.app
+    world.tables.upsert("checkpoints", "lease", "run", {"run_id": ended})
+    tap = _At("before", "tables.replace(checkpoints, lease, run", lambda: other.runs.release(ended))
+    started = world.process(tap).runs.start("timer")
+    assert tap.done
+    assert world.app.runs.active() == started
+
+
+def test_a_lease_that_the_next_run_has_taken_is_not_given_back(world: World) -> None:
+    ended, other = str(world.back_up()["run_id"]), world.app
+    world.tables.upsert("checkpoints", "lease", "run", {"run_id": ended})
+    started: list[str] = []
+    tap = _At("before", "tables.replace(checkpoints, lease, run", lambda: started.append(other.runs.start("timer")))
+    world.process(tap).runs.release(ended)
+    assert tap.done
+    assert [world.app.runs.active()] == started
+
+
 def _first_file(world: World) -> str:
     return min(f for f in world.remote.contents() if f.startswith("etl/"))
 

@@ -81,18 +81,21 @@ class ChainBuilder:
         authors = authors_of(change, before, known.authors)
         change = replace(change, manifest=named(change, authors))
         versions = versions_of(before, change.manifest, change.writes, head.tree, set(change.conflicts))
+        anchor = self._anchor()
         built: list[tuple[str, CommitPart]] = []
         idle: list[Version] = []
         for part in split(change, before, authors, versions):
             parent = built[-1][0] if built else head.commit
-            commit = self._commit(run_id, when, parent, head.tree, part, sources, first=not built)
+            text = message(when, run_id, self._identity.workspace, self._identity.root, part.counts, anchor)
+            commit = self._commit(when, parent, head.tree, part, sources, text, first=not built)
             if commit is None:
                 idle += part.versions
                 continue
             self._check(parent, commit, head.tree, part)
             built.append((commit, part))
         if built:
-            built[-1][1].versions += idle
+            # The first alone is entered with the commit that it is built on, where people's edits stand.
+            built[0][1].versions += idle
             idle = []
         return Chain(head, change, tuple(built), tuple(idle), run_id, when)
 
@@ -120,18 +123,17 @@ class ChainBuilder:
 
     def _commit(
         self,
-        run_id: str,
         when: datetime,
         parent: str | None,
         tree: Mapping[str, str],
         part: CommitPart,
         sources: Sources,
+        text: str,
         *,
         first: bool,
     ) -> str | None:
         """One author's commit; None where it would change nothing."""
         committer = Signature(self._identity.name, self._identity.email, when)
-        text = message(when, run_id, self._identity.workspace, self._identity.root, part.counts, self._anchor())
         writes = _writes(tree, part, sources, attributes=first)
         author = self._author(part, when)
         return self._repository.build_commit(parent, part.deletes, writes, text, author, committer)

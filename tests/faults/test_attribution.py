@@ -194,3 +194,24 @@ def test_a_death_around_the_push_loses_no_author(life: Life, name: str) -> None:
     assert life.world.seen["restart"] == 1
     assert life.told() == life.truth
     assert len(_commit_authors(life.world)) == len(set(life.truth.values()))
+
+
+def test_a_persons_edit_is_told_though_the_first_author_has_nothing_to_commit(life: Life) -> None:
+    world, paths = life.world, [f"{ROOT}/{name}" for name in ("one", "two", "three")]
+    for path in paths:
+        world.model.apply("create", "ada", path=path, language="PYTHON", content="# made\n")
+    world.back_up()
+    world.clock.sleep(3_600)
+    one, two, three = paths
+    # What nobody is known for stands on the branch already; the backup puts back `two`, and Ada changes `three`.
+    world.model.apply("edit", PRINCIPAL, path=one, content="# same\n")
+    world.clock.sleep(3_600)
+    world.model.apply("edit", "ada", path=three, content="# hers\n")
+    person = world.remote.person_commits({"one.py": b"# same\n", "two.py": b"theirs"})
+    assert world.back_up()["status"] == "succeeded"
+    told = world.app.history.versions(two)
+    assert [v.version.kind for v in told] == [VersionKind.CONFLICT, VersionKind.BRANCH_EDIT, VersionKind.CREATED]
+    assert told[1].commit.commit == person
+    assert world.app.content.at(two, person).data == b"theirs"
+    assert world.app.content.at(one, "latest").data == b"# same\n"
+    assert _commit_authors(world)[-2:] == ["Notebook Backup", "ada"]

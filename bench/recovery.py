@@ -62,7 +62,10 @@ def main(
             _first_question(lab, rows)
             lab.control("behaviour", {"latency_ms": LATENCY_MS})
             _alone(lab, rows, days)
+            before = system.cpu_seconds()
             _people(lab, rows, users, minutes * 60, days)
+            spent = {name: round(value - before[name], 1) for name, value in system.cpu_seconds().items()}
+            print(json.dumps({"cpu_seconds": spent}), flush=True)
             if folder_restores:
                 _large(lab, *_folder_near(rows, 500))
                 _large(lab, "/Clients", len(rows))

@@ -99,6 +99,14 @@ class ChildProcess:
         peak = [line for line in status.splitlines() if line.startswith("VmHWM")]
         return round(int(peak[0].split()[1]) / 1024, 1) if peak else 0.0
 
+    def cpu_seconds(self) -> float:
+        """Processor time so far of the process and of its children that have ended; 0 where it has ended."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+        except FileNotFoundError:
+            return 0.0
+        return round(sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK"), 2)
+
     def kill(self) -> None:
         """End the process at once, as a crash would."""
         self._process.kill()

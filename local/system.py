@@ -117,8 +117,11 @@ class LocalSystem:
 
     def peaks(self) -> dict[str, float]:
         """Peak resident memory of each process, MiB."""
-        azurite = [self._azurite.process] if self._azurite else []
-        return {p.name: p.peak_megabytes() for p in (*azurite, *self.processes)}
+        return {p.name: p.peak_megabytes() for p in self._all()}
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time of each process so far, with that of its ended children, in seconds."""
+        return {p.name: p.cpu_seconds() for p in self._all()}
 
     def __enter__(self) -> Self:
         try:
@@ -132,6 +135,9 @@ class LocalSystem:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _all(self) -> list[ChildProcess]:
+        return [*([self._azurite.process] if self._azurite else []), *self.processes]
 
     def _settings(self) -> dict[str, str]:
         settings = {

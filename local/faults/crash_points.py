@@ -59,18 +59,26 @@ CRASH_POINTS = {
 }
 
 RESTORE_POINTS = {
-    "request kept, row missing": _before(r"tables\.insert\(restores,"),
+    "request made, row missing": _before(r"tables\.insert\(restores,"),
     "row written, plan missing": _after(r"tables\.insert\(restores,"),
-    "plan written, row not": _after(r"blobs\.put\(restores/.*/plan-"),
+    "plan made, row without it": _before(r"tables\.upsert\(restores,.*'batches'"),
+    "plan written": _after(r"tables\.upsert\(restores,.*'batches'"),
     "kept, not written": _after(r"blobs\.create\(restores/.*/kept-", 2),
     "about to write": _before(r"workspace\.import_notebook\(", 3),
     "written, not proved": _after(r"workspace\.import_notebook\(", 2),
     "half removed": _after(r"workspace\.delete_notebook\("),
-    "all written, results missing": _before(r"blobs\.put\(restores/.*/result-"),
-    "results written, row not": _after(r"blobs\.put\(restores/.*/result-"),
+    "all written, nothing recorded": _before(r"tables\.replace\(audit,.*ended"),
+    "recorded, results missing": _after(r"tables\.replace\(audit,.*ended"),
     "about to end": _before(r"tables\.upsert\(restores,.*'finished_at'"),
 }
 """In a restore, which is carried out by itself."""
+LONG_RESTORE_POINTS = {
+    "request kept, row missing": _after(r"blobs\.put\(restores/.*/request"),
+    "plan written, row not": _after(r"blobs\.put\(restores/.*/plan-"),
+    "all written, results missing": _before(r"blobs\.put\(restores/.*/result-"),
+    "results written, row not": _after(r"blobs\.put\(restores/.*/result-"),
+}
+"""In a restore whose request, plan and results are too long for its row."""
 
 
 class Crash(BaseException):

@@ -119,8 +119,8 @@ class AuditRows:
         except (ValueError, TypeError, KeyError):
             raise AuditDamaged(detail="the head row cannot be read") from None
 
-    def move(self, state: HeadState, records: list[AuditRecord]) -> bool:
-        """Append records to a settled state; False where another writer was first."""
+    def move(self, state: HeadState, records: list[AuditRecord]) -> HeadState | None:
+        """Append records to a settled state, and return what the head is then; None where another writer was first."""
         last = records[-1]
         day_before = day_of(state.at_ms) if state.pending else state.day_before
         row: Row = {"sequence": last.sequence, "hash": last.hash, "at_ms": last.at_ms, "day_before": day_before}
@@ -128,12 +128,12 @@ class AuditRows:
         row |= {f"h{n:03}": record.hash for n, record in enumerate(records)}
         try:
             if state.etag is None:
-                self.tables.insert(self._table, HEAD, CURRENT, row)
+                etag = self.tables.insert(self._table, HEAD, CURRENT, row)
             else:
-                self.tables.replace(self._table, HEAD, CURRENT, row, state.etag)
+                etag = self.tables.replace(self._table, HEAD, CURRENT, row, state.etag)
         except StateConflict:
-            return False
-        return True
+            return None
+        return HeadState(last.head, last.at_ms, day_before, tuple(records), etag)
 
     def settle(self, state: HeadState) -> None:
         """Give the pending records rows of their own; the same rows however often it is done."""

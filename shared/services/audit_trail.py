@@ -57,6 +57,10 @@ class _Waiting:
     future: Future[list[AuditRecord]] = field(default_factory=Future)
 
 
+HEAD_KNOWN_SECONDS = 30
+"""For so long a writer tries to extend the head that it wrote last, before it reads the head again."""
+
+
 class AuditTrail:
     """See `shared.services.audit_rows` for how records are stored. One object serves all threads of a process."""
 
@@ -70,6 +74,7 @@ class AuditTrail:
         self._rows, self._clock, self._entropy, self._jitter = AuditRows(tables), clock, entropy, jitter
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._queue: list[_Waiting] = []
+        self._known_head: tuple[float, HeadState] | None = None
 
     def append(self, entry: AuditEntry) -> AuditRecord:
         """Append one entry: see `append_many`."""
@@ -161,7 +166,7 @@ class AuditTrail:
     def _append_some(self, entries: Sequence[AuditEntry]) -> list[AuditRecord]:
         """The records of the first entries, as many as go together."""
         for attempt in range(MOST_ATTEMPTS):
-            state = self._rows.state()
+            state = self._head_to_extend()
             placed = self._place(state, entries[:MOST_PENDING_RECORDS])
             new = [record for record, is_new in placed if is_new]
             if not new or self._move(state, new):
@@ -169,9 +174,18 @@ class AuditTrail:
             self._clock.sleep(self._jitter(min(2 ** min(attempt, 10), LONGEST_PAUSE_MS)) / 1000)
         raise AuditUnavailable(detail=f"other writers were first {MOST_ATTEMPTS} times")
 
+    def _head_to_extend(self) -> HeadState:
+        """The head as this object left it, while that is recent; its ETag tells whether it still is."""
+        known, self._known_head = self._known_head, None
+        if known and self._clock.monotonic() - known[0] < HEAD_KNOWN_SECONDS:
+            return known[1]
+        return self._rows.state()
+
     def _move(self, state: HeadState, new: list[AuditRecord]) -> bool:
         self._rows.settle(state)
-        if self._rows.move(state, new):
+        moved = self._rows.move(state, new)
+        if moved:
+            self._known_head = self._clock.monotonic(), moved
             return True
         # The client repeats a request whose answer was lost: what then refuses it is its own effect.
         first = new[0]

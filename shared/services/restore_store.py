@@ -1,4 +1,8 @@
-"""What is kept of restores: a row each, and blobs with the request, the plan, the results, and what was replaced."""
+"""What is kept of restores: a row each, and blobs `restores/{id}/...`.
+
+The row holds the request, and of a restore of one batch its plan and results too, where they are short; what is longer
+stands in a blob each. What was replaced is always a blob.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,8 @@ from shared.services.restore_acts import ended
 
 RESTORES = "restores"
 BATCH_NOTEBOOKS = 200
+MOST_ROW_CHARACTERS = 30_000
+"""A property of a row holds 32,768 UTF-16 code units; `json.dumps` makes ASCII, of one unit each."""
 MOST_REMEMBERED = 200
 """Blobs of at most about 100 KB, of the restores that were last worked on here."""
 _PARTITION = "restore"
@@ -46,11 +52,15 @@ class UnknownRestore(BackupError):
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """A restore that is worked on: what was asked for, and its row as of the last write."""
+    """A restore that is worked on: what was asked for, and its row as of the last write.
+
+    `is_new` tells that nobody has worked on it before.
+    """
 
     id: str
     request: RestoreRequest
     row: Row
+    is_new: bool = False
 
     @property
     def planned(self) -> bool:
@@ -84,35 +94,38 @@ class RestoreStore:
         recorder: Recorder,
         entropy: Callable[[], str] = lambda: secrets.token_hex(3),
         telemetry: Telemetry | None = None,
+        row_characters: int = MOST_ROW_CHARACTERS,
     ) -> None:
         self._telemetry = telemetry or NoTelemetry()
         self._tables, self._blobs, self._clock, self._entropy = tables, blobs, clock, entropy
-        self._recorder = recorder
+        self._recorder, self.row_characters = recorder, row_characters
         self._written: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def open(self, request: RestoreRequest, *, dry_run: bool) -> Restore:
-        """Keep a request, then the row that makes it known."""
+    def open(self, request: RestoreRequest, *, dry_run: bool, items: Sequence[RestoreItem] | None = None) -> Restore:
+        """Keep a request, with its plan where it is made already, by the row that makes it known."""
         restore_id = make_run_id(self._clock.now(), self._entropy())
-        self._put(f"restores/{restore_id}/request.json", asdict(request))
         row: Row = {
             "kind": request.kind.value,
             "status": RestoreStatus.RUNNING.value,
             "dry_run": dry_run,
             "created_at": self._now(),
             "updated_at": self._now(),
+            **self._kept_in_row("request", _request(restore_id), asdict(request)),
         }
+        if items is not None:
+            row |= self._keep_plan(restore_id, items)
         self._tables.insert(RESTORES, _PARTITION, restore_id, row)
-        return Restore(restore_id, request, row)
+        return Restore(restore_id, request, row, is_new=True)
 
     def load(self, restore_id: str) -> Restore:
         """A restore as it stands. Raises `UnknownRestore`."""
         row = self.row(restore_id)
-        return Restore(restore_id, self.request(restore_id), row)
+        return Restore(restore_id, self.request(restore_id, row), row)
 
-    def request(self, restore_id: str) -> RestoreRequest:
+    def request(self, restore_id: str, row: Row) -> RestoreRequest:
         """What was asked for."""
-        body = json.loads(self._get(f"restores/{restore_id}/request.json"))
+        body = json.loads(str(row.get("request") or "") or self._get(_request(restore_id)))
         return RestoreRequest(**{**body, "kind": RestoreKind(body["kind"]), "paths": tuple(body["paths"])})
 
     def row(self, restore_id: str) -> Row:
@@ -142,40 +155,51 @@ class RestoreStore:
         """Record how a restore ended, then write it. Raises `AuditUnavailable`: it goes on then."""
         began = datetime.fromisoformat(str(restore.row["created_at"]))
         seconds = round((self._clock.now() - began).total_seconds(), 3)
-        self._recorder.record_all([ended(restore.id, restore.request, status, {**restore.row, **values})])
-        self.update(restore, status=status.value, finished_at=self._now(), seconds=seconds, **values)
+        try:
+            self._recorder.record_all([ended(restore.id, restore.request, status, {**restore.row, **values})])
+        except BackupError:
+            # What was done to notebooks is known, and is not found out again by whoever goes on.
+            self.update(restore, results=restore.row.get("results"))
+            raise
+        results = restore.row.get("results")
+        self.update(
+            restore, status=status.value, finished_at=self._now(), seconds=seconds, **{"results": results, **values}
+        )
         if not restore.dry_run:
             self._telemetry.count("backup.restores", status=status.value)
             self._telemetry.record("backup.restore.seconds", seconds, status=status.value)
 
     def save_plan(self, restore: Restore, items: Sequence[RestoreItem]) -> None:
-        """Keep the plan in batches, then say in the row that it stands."""
-        number = 0
-        for some in batched(items, BATCH_NOTEBOOKS, strict=False):
-            self._put(_plan(restore.id, number), [asdict(item) for item in some])
-            number += 1
-        actions = {f"plan_{action.value}": sum(i.action is action for i in items) for action in Action}
-        self.update(restore, batches=number, notebooks=len(items), **actions)
+        """Keep the plan, then say in the row that it stands."""
+        self.update(restore, **self._keep_plan(restore.id, items))
 
-    def plan(self, restore_id: str, batch: int) -> list[RestoreItem]:
+    def plan(self, restore: Restore, batch: int) -> list[RestoreItem]:
         """One batch of the plan."""
-        return [_item(row) for row in json.loads(self._get(_plan(restore_id, batch)))]
+        text = str(restore.row.get("plan") or "") or self._get(_plan(restore.id, batch))
+        return [_item(row) for row in json.loads(text)]
 
     def whole_plan(self, restore: Restore) -> Iterator[RestoreItem]:
         """The plan, batch after batch."""
         for batch in range(restore.batches):
-            yield from self.plan(restore.id, batch)
+            yield from self.plan(restore, batch)
 
-    def save_results(self, restore_id: str, batch: int, results: Sequence[RestoreResult]) -> None:
-        """Keep what came of a batch, in the plan's order."""
-        self._put(_result(restore_id, batch), [asdict(result) for result in results])
+    def save_results(self, restore: Restore, batch: int, results: Sequence[RestoreResult]) -> None:
+        """Keep what came of a batch, in the plan's order. Those of an only batch are written by `end`, if short."""
+        body = [asdict(result) for result in results]
+        if restore.batches == 1:
+            restore.row.update(self._kept_in_row("results", _result(restore.id, batch), body))
+        else:
+            self._put(_result(restore.id, batch), body)
 
-    def results(self, restore_id: str, batch: int) -> list[RestoreResult] | None:
+    def results(self, restore: Restore, batch: int) -> list[RestoreResult] | None:
         """What came of a batch; None while it is not over."""
-        try:
-            return [_read_result(row) for row in json.loads(self._get(_result(restore_id, batch)))]
-        except KeyError:
-            return None
+        text: str | bytes = str(restore.row.get("results") or "")
+        if not text:
+            try:
+                text = self._get(_result(restore.id, batch))
+            except KeyError:
+                return None
+        return [_read_result(row) for row in json.loads(text)]
 
     def keep(self, restore_id: str, number: str, data: bytes, fmt: ExportFormat) -> str:
         """Keep what is about to be replaced, unless it is kept already; returns the blob's name."""
@@ -201,11 +225,30 @@ class RestoreStore:
                 continue
             restore = self.load(found.key)
             # An answer names nothing that is half gone.
-            self.update(restore, expired=True)
+            self.update(restore, expired=True, plan="", results="")
             for name in list(self._blobs.names(f"restores/{found.key}/")):
                 if not name.endswith("/request.json"):
                     self._blobs.delete(name)
             self.update(restore, forgotten=True)
+
+    def _keep_plan(self, restore_id: str, items: Sequence[RestoreItem]) -> Row:
+        """Keep the plan in batches; what the row is to say of it."""
+        batches = [[asdict(item) for item in some] for some in batched(items, BATCH_NOTEBOOKS, strict=False)]
+        row: Row = {"batches": len(batches), "notebooks": len(items)}
+        row |= {f"plan_{action.value}": sum(i.action is action for i in items) for action in Action}
+        if len(batches) == 1:
+            return row | self._kept_in_row("plan", _plan(restore_id, 0), batches[0])
+        for number, some in enumerate(batches):
+            self._put(_plan(restore_id, number), some)
+        return row
+
+    def _kept_in_row(self, column: str, name: str, body: Any) -> Row:
+        """The property that holds a short body; a longer one is put into the blob `name`."""
+        text = json.dumps(body)
+        if len(text) <= self.row_characters:
+            return {column: text}
+        self._put(name, body)
+        return {}
 
     def _put(self, name: str, body: Any) -> None:
         data = json.dumps(body).encode()
@@ -227,6 +270,10 @@ class RestoreStore:
 
 def _kept(restore_id: str, number: str) -> str:
     return f"restores/{restore_id}/kept-{number}"
+
+
+def _request(restore_id: str) -> str:
+    return f"restores/{restore_id}/request.json"
 
 
 def _plan(restore_id: str, batch: int) -> str:

@@ -109,10 +109,7 @@ class RestoreService:
             requested_from=origin,
         )
         planned = self._planned_before(body.plan, request) if body.plan else None
-        restore = self._store.open(request, dry_run=body.dry_run)
-        if planned is not None:
-            self._store.save_plan(restore, planned)
-        return self._begin(restore)
+        return self._begin(request, planned, dry_run=body.dry_run)
 
     def undo(self, restore_id: str, *, dry_run: bool, force: bool, who: str, origin: str) -> Json:
         """Put back what a restore replaced. Raises `UnknownRestore`, `NothingToUndo`, `RestoreExpired`."""
@@ -130,7 +127,7 @@ class RestoreService:
             requested_by=who,
             requested_from=origin,
         )
-        return self._begin(self._store.open(request, dry_run=dry_run))
+        return self._begin(request, None, dry_run=dry_run)
 
     def get(self, restore_id: str, *, limit: int = SHOWN_AT_ONCE, offset: int = 0, outcome: str | None = None) -> Json:
         """A restore with its notebooks, those of one outcome alone where asked for. Raises `UnknownRestore`."""
@@ -139,7 +136,7 @@ class RestoreService:
     def recent(self, limit: int, *, plans: bool = True) -> list[Json]:
         """The newest first, without their notebooks; with `plans` False, those alone that were to write."""
         rows = self._store.recent(limit, plans=plans)
-        return [{**summary(row.key, row.row), **_asked(self._store.request(row.key))} for row in rows]
+        return [{**summary(row.key, row.row), **_asked(self._store.request(row.key, row.row))} for row in rows]
 
     def abandoned(self) -> list[str]:
         """Restores whose steps stopped: each is to be gone on with."""
@@ -157,29 +154,31 @@ class RestoreService:
         with held(self._blobs, f"leases/restore-{restore_id}") as still_held:
             return self._step(self._store.load(restore_id), still_held)
 
-    def _begin(self, restore: Restore) -> Json:
-        if not self._needs_long(restore):
-            try:
-                self._plan(restore)
-            except BackupError as error:
-                if not error.retriable:
-                    self._fail(restore, error)
-                raise
-            if restore.dry_run or int(restore.row["notebooks"] or 0) <= AT_ONCE:
-                # Nobody else knows of it yet, and the watchdog leaves it alone until long after the caller has gone.
-                self._step(restore, lambda: None)
+    def _begin(self, request: RestoreRequest, planned: list[RestoreItem] | None, *, dry_run: bool) -> Json:
+        if planned is None and not self._needs_long(request):
+            planned = self._planned_at_once(request, dry_run=dry_run)
+        restore = self._store.open(request, dry_run=dry_run, items=planned)
+        if planned is not None and (dry_run or len(planned) <= AT_ONCE):
+            # Nobody else knows of it yet, and the watchdog leaves it alone until long after the caller has gone.
+            self._step(restore, lambda: None)
         return self._answer(restore, SHOWN_AT_ONCE, 0, None)
+
+    def _planned_at_once(self, request: RestoreRequest, *, dry_run: bool) -> list[RestoreItem]:
+        """The plan, before anything is kept of the restore: where it fails for a time, there is none to go on with."""
+        try:
+            return self._items(request, dry_run=dry_run)
+        except BackupError as error:
+            if not error.retriable:
+                self._fail(self._store.open(request, dry_run=dry_run), error)
+            raise
 
     def _answer(self, restore: Restore, limit: int, offset: int, outcome: str | None) -> Json:
         found = ((item, result) for item, result in self._pairs(restore) if _is(result, outcome))
         items = [_shown(item, result) for _, (item, result) in zip(range(offset + limit), found, strict=False)]
         return {**summary(restore.id, restore.row), **_asked(restore.request), "items": items[offset:]}
 
-    def _needs_long(self, restore: Restore) -> bool:
+    def _needs_long(self, request: RestoreRequest) -> bool:
         """Whether planning may take longer than a caller waits."""
-        request = restore.request
-        if restore.planned:
-            return False
         if request.undo_of:
             return int(self._store.row(request.undo_of).get("notebooks") or 0) > MOST_PLANNED_AT_ONCE
         if request.folder is None:
@@ -191,11 +190,11 @@ class RestoreService:
 
     def _plan(self, restore: Restore) -> None:
         """Make the plan, unless it stands."""
-        if restore.planned:
-            return
-        request = restore.request
-        items = self._undo_plan(request) if request.undo_of else self._planner.plan(request, shown=restore.dry_run)
-        self._store.save_plan(restore, items)
+        if not restore.planned:
+            self._store.save_plan(restore, self._items(restore.request, dry_run=restore.dry_run))
+
+    def _items(self, request: RestoreRequest, *, dry_run: bool) -> list[RestoreItem]:
+        return self._undo_plan(request) if request.undo_of else self._planner.plan(request, shown=dry_run)
 
     def _fail(self, restore: Restore, error: BackupError) -> None:
         reason = redact(str(error))[:MOST_ERROR_CHARACTERS]
@@ -229,13 +228,13 @@ class RestoreService:
     def _carry_out(self, restore: Restore, deadline: float, still_held: Callable[[], None]) -> bool:
         done: Counter[Outcome] = Counter()
         for batch in range(restore.batches):
-            results = self._store.results(restore.id, batch)
+            results = None if restore.is_new else self._store.results(restore, batch)
             if results is None:
                 if self._clock.monotonic() > deadline:
                     return False
                 still_held()
                 results = self._perform(restore, batch)
-                self._store.save_results(restore.id, batch, results)
+                self._store.save_results(restore, batch, results)
             done.update(result.outcome for result in results)
             if batch + 1 < restore.batches:
                 self._store.update(restore, done=done.total())
@@ -253,7 +252,7 @@ class RestoreService:
             _log.error("restore %s is %s", restore.id, status.value, extra={"action": "restore.end"})
 
     def _perform(self, restore: Restore, batch: int) -> list[RestoreResult]:
-        items = self._store.plan(restore.id, batch)
+        items = self._store.plan(restore, batch)
         active = (Action.CREATE, Action.OVERWRITE)
         wanted = [i.source for i in items if i.action in active and not i.source.startswith("restores/")]
         found = {wanted[0]: self._content.blob(wanted[0])} if len(wanted) == 1 else dict(self._content.blobs(wanted))
@@ -296,7 +295,7 @@ class RestoreService:
 
     def _pairs(self, restore: Restore) -> Iterator[tuple[RestoreItem, RestoreResult | None]]:
         for batch in range(0 if restore.expired else restore.batches):
-            planned, done = self._store.plan(restore.id, batch), self._store.results(restore.id, batch)
+            planned, done = self._store.plan(restore, batch), self._store.results(restore, batch)
             yield from zip_longest(planned, done or ())
 
 

@@ -248,7 +248,9 @@ def test_what_a_restore_replaced_is_kept_for_its_time_and_who_asked_for_good(wor
     found = world.app.restores.get(done["id"])
     assert (found["items"], found["expired"], found["requested_by"]) == ([], True, "ada")
     assert found["counts"] == done["counts"]
-    assert list(world.blobs.names(f"restores/{done['id']}/")) == [f"restores/{done['id']}/request.json"]
+    assert list(world.blobs.names(f"restores/{done['id']}/")) == []
+    row = world.app.restores._store.row(done["id"])
+    assert (row["plan"], row["results"]) == ("", "")
     with pytest.raises(RestoreExpired):
         undo(world, done["id"])
 

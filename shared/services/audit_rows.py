@@ -1,8 +1,8 @@
 """Audit records in Table Storage, and the head row that alone decides which record is next.
 
 One replacement of the head row, at its ETag, appends: the new head holds the new records themselves. They become rows
-of their own before the head is replaced again, by whoever does that. So a writer can die anywhere: what the head
-names is stored, and what it does not name was not appended.
+of their own before they leave the head, by whoever replaces it then; a few short ones of a day stay for some appends.
+So a writer can die anywhere: what the head names is stored, and what it does not name was not appended.
 
 Table `audit`:
 - partition `head`: the row `current`, and the row `removed` (up to where retention removed records)
@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from shared.domain.audit import GENESIS, AuditHead, AuditRecord, day_of, decoded, encoded
+from shared.domain.audit import GENESIS, AuditHead, AuditRecord, day_of, decoded, encoded, units
 from shared.errors import BackupError, StateConflict
 from shared.protocols import Row, StoredRow, Tables
 
@@ -28,6 +28,9 @@ MOST_PENDING_RECORDS = 100
 """A transaction's limit, so that a settled batch is one."""
 MOST_PENDING_UNITS = 300_000
 """An entity holds 1 MB, at two bytes a UTF-16 code unit."""
+MOST_CARRIED_RECORDS = 16
+MOST_CARRIED_UNITS = 30_000
+"""Up to so much of one day stays in the head when more comes: giving a record its row costs more than the append."""
 UNREADABLE = "unreadable"
 FEW_KEYS = 3
 """Up to so many are looked up one by one."""
@@ -102,9 +105,10 @@ EVERYTHING = Where()
 
 @dataclass(frozen=True, slots=True)
 class AuditRows:
-    """Reads and writes the table."""
+    """Reads and writes the table; up to `carried` records of several appends stay in the head."""
 
     tables: Tables
+    carried: int = MOST_CARRIED_RECORDS
     _table: str = field(default=AUDIT)
 
     def state(self) -> HeadState:
@@ -120,12 +124,15 @@ class AuditRows:
             raise AuditDamaged(detail="the head row cannot be read") from None
 
     def move(self, state: HeadState, records: list[AuditRecord]) -> HeadState | None:
-        """Append records to a settled state, and return what the head is then; None where another writer was first."""
-        last = records[-1]
-        day_before = day_of(state.at_ms) if state.pending else state.day_before
+        """Append records, and return what the head is then; None where another writer was first."""
+        last, day_before = records[-1], state.day_before
+        pending = (*state.pending, *records)
+        if not self._go_together(pending):
+            self.settle(state)
+            day_before, pending = day_of(state.at_ms) if state.pending else day_before, tuple(records)
         row: Row = {"sequence": last.sequence, "hash": last.hash, "at_ms": last.at_ms, "day_before": day_before}
-        row |= {f"p{n:03}": encoded(record) for n, record in enumerate(records)}
-        row |= {f"h{n:03}": record.hash for n, record in enumerate(records)}
+        row |= {f"p{n:03}": encoded(record) for n, record in enumerate(pending)}
+        row |= {f"h{n:03}": record.hash for n, record in enumerate(pending)}
         try:
             if state.etag is None:
                 etag = self.tables.insert(self._table, HEAD, CURRENT, row)
@@ -133,7 +140,15 @@ class AuditRows:
                 etag = self.tables.replace(self._table, HEAD, CURRENT, row, state.etag)
         except StateConflict:
             return None
-        return HeadState(last.head, last.at_ms, day_before, tuple(records), etag)
+        return HeadState(last.head, last.at_ms, day_before, pending, etag)
+
+    def _go_together(self, records: tuple[AuditRecord, ...]) -> bool:
+        """Whether the head may hold all of these for longer."""
+        return (
+            len(records) <= self.carried
+            and day_of(records[0].at_ms) == day_of(records[-1].at_ms)
+            and sum(units(encoded(record)) for record in records) <= MOST_CARRIED_UNITS
+        )
 
     def settle(self, state: HeadState) -> None:
         """Give the pending records rows of their own; the same rows however often it is done."""

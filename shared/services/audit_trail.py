@@ -27,6 +27,7 @@ from shared.errors import BackupError
 from shared.protocols import Tables
 from shared.redaction import redact
 from shared.services.audit_rows import (
+    MOST_CARRIED_RECORDS,
     MOST_PENDING_RECORDS,
     MOST_PENDING_UNITS,
     AuditRows,
@@ -70,8 +71,9 @@ class AuditTrail:
         clock: Clock,
         entropy: Callable[[], str] = lambda: secrets.token_hex(8),
         jitter: Callable[[int], int] = secrets.randbelow,
+        carried: int = MOST_CARRIED_RECORDS,
     ) -> None:
-        self._rows, self._clock, self._entropy, self._jitter = AuditRows(tables), clock, entropy, jitter
+        self._rows, self._clock, self._entropy, self._jitter = AuditRows(tables, carried), clock, entropy, jitter
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._queue: list[_Waiting] = []
         self._known_head: tuple[float, HeadState] | None = None
@@ -182,7 +184,6 @@ class AuditTrail:
         return self._rows.state()
 
     def _move(self, state: HeadState, new: list[AuditRecord]) -> bool:
-        self._rows.settle(state)
         moved = self._rows.move(state, new)
         if moved:
             self._known_head = self._clock.monotonic(), moved

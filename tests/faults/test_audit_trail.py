@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable
@@ -72,8 +73,11 @@ def memory() -> Tapped:
     return Tapped(MemoryTables(), AUDIT)
 
 
-def _trail(tables: Tapped, clock: ManualClock | None = None, meet: Meet | None = None) -> AuditTrail:
-    return AuditTrail(tables.process(meet) if meet else tables.process(), clock or ManualClock())
+def _trail(
+    tables: Tapped, clock: ManualClock | None = None, meet: Meet | None = None, *, carried: int = 0
+) -> AuditTrail:
+    """A process's trail; one that carries nothing gives every record its row at the next append."""
+    return AuditTrail(tables.process(meet) if meet else tables.process(), clock or ManualClock(), carried=carried)
 
 
 def _entry(name: str, key: str = "", correlation: str = "run") -> AuditEntry:
@@ -138,6 +142,38 @@ def test_a_death_at_any_write_loses_nothing_and_doubles_nothing(tables: Tapped, 
     assert _objects(_trail(tables)) == expected
     assert [record.object for record in again] == ["c", "d"]
     _check_unbroken(_trail(tables), 5)
+
+
+@pytest.mark.parametrize("carried", [1, 3, 16])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_no_death_loses_a_record_that_stays_in_the_head(tables: Tapped, carried: int, when: str) -> None:
+    """Every step is begun by a process that dies at one of its writes, and repeated by another."""
+    clock = ManualClock()
+    for n in range(24):
+        entry = _entry(str(n), f"step {n}")
+        with contextlib.suppress(Crash):
+            _trail(tables, clock, _dies(n % 4 + 1, when), carried=carried).append(entry)
+        _trail(tables, clock, carried=carried).append(entry)
+        assert _objects(_trail(tables)) == [str(m) for m in range(n + 1)]
+        clock.sleep(5_000)
+    _check_unbroken(_trail(tables), 24)
+
+
+def test_a_writer_whose_head_was_moved_by_another_extends_the_new_one(tables: Tapped) -> None:
+    first, second = _trail(tables, carried=16), _trail(tables, carried=2)
+    for n in range(12):
+        (first if n % 3 else second).append(_entry(str(n)))
+    assert _objects(_trail(tables)) == [str(n) for n in range(12)]
+    _check_unbroken(_trail(tables), 12)
+
+
+def test_a_long_record_is_not_kept_in_the_head_beside_others(memory: Tapped) -> None:
+    trail = _trail(memory, carried=16)
+    for _ in range(5):
+        trail.append(AuditEntry(AuditAction.EXPORTED, "system", "x", detail={"text": "y" * 9_000}))
+    state = AuditRows(memory.process()).state()
+    assert 0 < len(state.pending) < 5
+    _check_unbroken(trail, 5)
 
 
 def test_an_append_makes_no_write_that_no_death_was_tried_at(memory: Tapped) -> None:

@@ -172,7 +172,10 @@ def _audit() -> Schema:
 
 
 def _recovery() -> Schema:
-    tree = _object(("path", "at", "folders", "notebooks"), path=TEXT, at=MOMENT_ANSWER, notebooks=_list(LISTED))
+    names = ("path", "at", "folders", "notebooks", "next")
+    tree = _object(names, path=TEXT, at=MOMENT_ANSWER, notebooks=_list(LISTED), next=NULLABLE)
+    some = (("limit", False, _whole(1, 5000)), ("before", False, _whole(0, 10**9)))
+    listing = (("path", False, PATH), ("at", False, MOMENT), *some)
     versions = _object(("path", "versions", "next"), path=TEXT, versions=_list(VERSION), next=NULLABLE)
     restores = _answers(_object(("restores",), restores=_list(RESTORE)))
     items = (
@@ -190,7 +193,7 @@ def _recovery() -> Schema:
     started, undone = _answers(RESTORE, 200, 202), _answers(RESTORE, 200, 202)
     return {
         "/api/notebooks": {"get": _operation("find_notebooks", found, *search)},
-        "/api/tree": {"get": _operation("get_tree", _answers(tree), ("path", False, PATH), ("at", False, MOMENT))},
+        "/api/tree": {"get": _operation("get_tree", _answers(tree), *listing)},
         "/api/versions": {"get": _operation("get_versions", _answers(versions), ("path", True, PATH), *page)},
         "/api/content": {"get": _content()},
         "/api/diff": {"get": _diff()},

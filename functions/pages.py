@@ -34,7 +34,7 @@ from shared.wiring import services
 
 blueprint = df.Blueprint()
 
-MOST_FOUND, MOST_VERSIONS, MOST_ITEMS = 100, 200, 200
+MOST_FOUND, MOST_VERSIONS, MOST_ITEMS, MOST_LISTED = 100, 200, 200, 500
 MOST_FIELDS, MOST_FORM_BYTES = 20, 10_000
 EDITED = ("edited_since_plan", "changed_since_restore")
 REASONS = {
@@ -101,7 +101,7 @@ def paged_async(handler: AsyncPage) -> AsyncPage:
 @blueprint.route("browse", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @paged
 def page_browse(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/browse?path=&at=&q=&deleted=`: folders and notebooks, or what a search found."""
+    """`GET /api/browse?path=&at=&before=&q=&deleted=`: folders and notebooks, or what a search found."""
     if place := req.params.get("place"):
         return see(req, "browse", path=unquote(place, errors="surrogatepass"), at=req.params.get("at"))
     query, deleted = text(req, "q", MOST_QUERY, default=""), req.params.get("deleted") == "true"
@@ -116,7 +116,9 @@ def page_browse(req: func.HttpRequest) -> func.HttpResponse:
     if at == LATEST and _nothing_yet():
         return _empty(req)
     moment = history.moment(at)
-    folders, notebooks = history.children(path, moment.sequence)
+    start = number(req, "before", 0, 0, 10**9)
+    folders, notebooks = history.children(path, moment.sequence, MOST_LISTED + 1, start)
+    more = len(folders) + len(notebooks) > MOST_LISTED
     return page(
         req,
         "browse.html",
@@ -124,8 +126,10 @@ def page_browse(req: func.HttpRequest) -> func.HttpResponse:
         at=at,
         moment=commit_json(moment),
         crumbs=crumbs(history.root, path),
-        folders=[(f, f.rpartition("/")[2]) for f in folders],
-        notebooks=[listed_json(n) for n in notebooks],
+        folders=[(f, f.rpartition("/")[2]) for f in folders[:MOST_LISTED]],
+        notebooks=[listed_json(n) for n in notebooks[: MOST_LISTED - len(folders)]],
+        start=start,
+        next=start + MOST_LISTED if more else None,
     )
 
 

@@ -22,6 +22,7 @@ from shared.wiring import services
 blueprint = df.Blueprint()
 
 MOST_FOUND, MOST_VERSIONS, MOST_RESTORES, MOST_ITEMS = 500, 500, 200, 1_000
+MOST_LISTED = 5_000
 MOST_QUERY, MOST_PATH, MOST_MOMENT = 200, 4_096, 64
 IMMUTABLE = "private, max-age=31536000, immutable"
 STEP_RETRY = df.RetryOptions(first_retry_interval_in_milliseconds=5_000, max_number_of_attempts=10)
@@ -39,14 +40,17 @@ def find_notebooks(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("tree", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @guarded
 def get_tree(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/tree?path=&at=`: what a folder held."""
+    """`GET /api/tree?path=&at=&limit=&before=`: what a folder held, its folders first."""
     history = services().history
     path = text(req, "path", MOST_PATH, default=history.root)
+    limit, start = number(req, "limit", MOST_LISTED, 1, MOST_LISTED), number(req, "before", 0, 0, 10**9)
     moment = history.moment(text(req, "at", MOST_MOMENT, default=LATEST))
-    folders, notebooks = history.children(path, moment.sequence)
-    shown = [{"path": f, "name": f.rpartition("/")[2]} for f in folders]
-    listed = [listed_json(n) for n in notebooks]
-    return answer({"path": path, "at": commit_json(moment), "folders": shown, "notebooks": listed})
+    folders, notebooks = history.children(path, moment.sequence, limit + 1, start)
+    more = len(folders) + len(notebooks) > limit
+    shown = [{"path": f, "name": f.rpartition("/")[2]} for f in folders[:limit]]
+    listed = [listed_json(n) for n in notebooks[: limit - len(shown)]]
+    following = str(start + limit) if more else None
+    return answer({"path": path, "at": commit_json(moment), "folders": shown, "notebooks": listed, "next": following})
 
 
 @blueprint.route("versions", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)

@@ -102,18 +102,24 @@ class SqliteVersionIndex:
         where = f"WHERE n.path > :low AND n.path < :high AND {schema.AS_OF} AND {schema.LIVING} ORDER BY n.path"
         return self._select(where, {"low": low, "high": high, "sequence": sequence})
 
-    def children(self, folder: str, sequence: int) -> tuple[list[str], list[IndexedVersion]]:
+    def children(
+        self, folder: str, sequence: int, limit: int | None = None, offset: int = 0
+    ) -> tuple[list[str], list[IndexedVersion]]:
         """See `VersionIndex.children`."""
         of = "(SELECT id FROM folders WHERE path = :folder)"
         given = {"folder": _encoded(folder), "sequence": sequence}
-        where = f"WHERE n.folder = {of} AND {schema.AS_OF} AND {schema.LIVING} ORDER BY n.path"
+        most = -1 if limit is None else limit
+        where = f"WHERE n.folder = {of} AND {schema.AS_OF} AND {schema.LIVING} ORDER BY n.path LIMIT :most OFFSET :skip"
         held = (
             "EXISTS (SELECT 1 FROM notebooks n JOIN versions v ON v.notebook = n.id"
             " WHERE n.path > CAST(f.path || '/' AS BLOB) AND n.path < CAST(f.path || '0' AS BLOB)"
             f" AND {schema.AS_OF} AND {schema.LIVING})"
         )
-        folders = self._rows(f"SELECT f.path FROM folders f WHERE f.parent = {of} AND {held} ORDER BY f.path", given)
-        return [_decoded(path) for (path,) in folders], list(self._select(where, given))
+        rows = self._rows(f"SELECT f.path FROM folders f WHERE f.parent = {of} AND {held} ORDER BY f.path", given)
+        folders = [_decoded(path) for (path,) in rows]
+        shown = folders[offset:][: None if limit is None else limit]
+        rest = {"most": most if limit is None else limit - len(shown), "skip": max(0, offset - len(folders))}
+        return shown, list(self._select(where, given | rest))
 
     def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
         """See `VersionIndex.find`."""

@@ -65,10 +65,13 @@ def tree(
     context: typer.Context,
     path: Annotated[str | None, typer.Argument(autocompletion=complete_path)] = None,
     at: At = "latest",
+    limit: Annotated[int, typer.Option(min=1, max=5_000)] = 5_000,
+    before: Annotated[str | None, typer.Option(metavar="NEXT", help="Go on where another page ended.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """What a folder held."""
-    query = {"at": at, **({"path": path} if path else {})}
+    given = {"path": path, "before": before}
+    query = {"at": at, "limit": limit, **{name: value for name, value in given.items() if value}}
     answer = context.obj.call("GET", "tree", params=query)
     shown.print_answer(answer, as_json, lambda: shown.tree(answer))
 

@@ -65,6 +65,8 @@ def tree(answer: Json) -> None:
     lines += [cell(f"  {n['name']}  ") + cell(n["language"], "dim") for n in answer["notebooks"]]
     for line in lines:
         out.print(line, soft_wrap=True)
+    if answer["next"]:
+        say("There are more: take the next page with --before " + answer["next"], "dim")
 
 
 def versions(answer: Json) -> None:

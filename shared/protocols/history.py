@@ -87,8 +87,10 @@ class VersionIndex(Protocol):
         """The notebooks that a folder held, at any depth, in path order."""
         ...
 
-    def children(self, folder: str, sequence: int) -> tuple[list[str], list[IndexedVersion]]:
-        """The folders, by path, and the notebooks that a folder held itself."""
+    def children(
+        self, folder: str, sequence: int, limit: int | None = None, offset: int = 0
+    ) -> tuple[list[str], list[IndexedVersion]]:
+        """The folders, by path, and then the notebooks that a folder held itself: `limit` of them after `offset`."""
         ...
 
     def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:

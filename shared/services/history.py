@@ -100,10 +100,12 @@ class HistoryService:
         self._refresh()
         return list(self._index.below(folder.rstrip("/"), sequence))
 
-    def children(self, folder: str, sequence: int) -> tuple[list[str], list[IndexedVersion]]:
-        """The folders and notebooks that a folder held itself."""
+    def children(
+        self, folder: str, sequence: int, limit: int | None = None, offset: int = 0
+    ) -> tuple[list[str], list[IndexedVersion]]:
+        """The folders and then the notebooks that a folder held itself: `limit` of them after `offset`."""
         self._refresh()
-        return self._index.children(folder.rstrip("/"), sequence)
+        return self._index.children(folder.rstrip("/"), sequence, limit, offset)
 
     def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
         """Notebooks whose path holds a text."""

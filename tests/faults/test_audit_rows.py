@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
 from local.memory.clock import ManualClock
-from local.memory.storage import MemoryTables
-from shared.adapters.storage import StorageClients
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.services.audit_rows import AUDIT, AuditRows, Where
-from shared.services.audit_trail import AuditTrail
-from tests.faults.test_audit_trail import Tapped
+from shared.services.audit_rows import AuditRows, Where
+from tests.faults.audit_trails import Tapped, entry, trail_of
 
 pytestmark = pytest.mark.xdist_group("azurite")
-
-
-@pytest.fixture(params=["memory", "azurite"])
-def tables(request: pytest.FixtureRequest) -> Tapped:
-    if request.param == "memory":
-        return Tapped(MemoryTables(), AUDIT)
-    clients = StorageClients.from_connection_string(request.getfixturevalue("azurite"))
-    return Tapped(clients.tables(), f"audit{uuid.uuid4().hex}")
-
-
-def _trail(tables: Tapped, clock: ManualClock | None = None) -> AuditTrail:
-    return AuditTrail(tables.process(), clock or ManualClock())
-
-
-def _entry(name: str, key: str = "", correlation: str = "run") -> AuditEntry:
-    return AuditEntry(AuditAction.EXPORTED, "system", name, correlation=correlation, key=key)
 
 
 def test_records_are_read_between_two_numbers(tables: Tapped) -> None:
     clock = ManualClock()
     for _ in range(8):
-        _trail(tables, clock).append(_entry("a"))
+        trail_of(tables, clock).append(entry("a"))
         clock.sleep(10 * 3_600)
     rows = AuditRows(tables.process())
     for after, up_to in ((0, None), (2, None), (3, 5), (4, 4), (7, 8), (7, None), (8, None), (0, 1)):
@@ -45,18 +24,18 @@ def test_records_are_read_between_two_numbers(tables: Tapped) -> None:
 
 
 def test_many_keys_are_looked_up_at_once_and_each_is_found(tables: Tapped) -> None:
-    trail = _trail(tables)
-    entries = [_entry(str(n), str(n)) for n in range(12)]
+    trail = trail_of(tables)
+    entries = [entry(str(n), str(n)) for n in range(12)]
     first = trail.append_many(entries)
-    trail.append(_entry("other", "0", correlation="run 2"))
-    assert trail.append_many([*entries, _entry("12", "12")])[:12] == first
+    trail.append(entry("other", "0", correlation="run 2"))
+    assert trail.append_many([*entries, entry("12", "12")])[:12] == first
     assert trail.verify().records == 14
 
 
 def test_the_last_record_of_an_act_is_found_from_the_end(tables: Tapped) -> None:
     clock = ManualClock()
     for n in range(6):
-        _trail(tables, clock).append(
+        trail_of(tables, clock).append(
             AuditEntry(AuditAction.VERIFIED if n % 2 else AuditAction.LISTED, "system", str(n))
         )
         clock.sleep(86_400)

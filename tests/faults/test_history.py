@@ -33,14 +33,17 @@ def _check(world: World, days: list[Day]) -> None:
 
 
 def _walked(world: World, at: str) -> set[str]:
-    """The same by going from folder to folder."""
+    """The same by going from folder to folder, in pages of two."""
     history = world.app.history
-    sequence, found, waiting = history.moment(at).sequence, set(), [ROOT]
+    sequence, found, waiting = history.moment(at).sequence, list[str](), [(ROOT, 0)]
     while waiting:
-        folders, notebooks = history.children(waiting.pop(), sequence)
-        waiting += folders
-        found |= {n.version.path for n in notebooks}
-    return found
+        folder, offset = waiting.pop()
+        folders, notebooks = history.children(folder, sequence, 2, offset)
+        assert len(folders) + len(notebooks) <= 2
+        waiting += [(path, 0) for path in folders] + ([(folder, offset + 2)] if folders or notebooks else [])
+        found += [n.version.path for n in notebooks]
+    assert len(found) == len(set(found))
+    return set(found)
 
 
 def test_every_day_is_told_as_it_was(world: World) -> None:

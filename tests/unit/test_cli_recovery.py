@@ -36,7 +36,7 @@ def fake() -> Iterator[FakeApp]:
 def _tree(*notebooks: dict[str, Any], folders: tuple[str, ...] = ()) -> dict[str, Any]:
     at = {"commit": COMMIT, "sequence": 3, "committed_at": "2026-11-02T02:30:00+00:00"}
     named = [{"path": f, "name": f.rpartition("/")[2]} for f in folders]
-    return {"path": "/Clients", "at": at, "folders": named, "notebooks": list(notebooks)}
+    return {"path": "/Clients", "at": at, "folders": named, "notebooks": list(notebooks), "next": None}
 
 
 def _content(text: str, **more: str) -> dict[str, Any]:
@@ -70,15 +70,22 @@ def test_a_path_is_whole_on_one_line_in_a_pipe(fake: FakeApp, environment: dict[
 
 @pytest.mark.parametrize(
     ("arguments", "query"),
-    [((), {"at": "latest"}), (("/Clients/a", "--at", "2026-11-01"), {"path": "/Clients/a", "at": "2026-11-01"})],
+    [
+        ((), {"at": "latest", "limit": "5000"}),
+        (
+            ("/Clients/a", "--at", "2026-11-01", "--limit", "2", "--before", "4"),
+            {"path": "/Clients/a", "at": "2026-11-01", "limit": "2", "before": "4"},
+        ),
+    ],
 )
 def test_tree_shows_folders_and_notebooks_as_of_a_moment(
     fake: FakeApp, arguments: tuple[str, ...], query: dict[str, str]
 ) -> None:
-    fake.give("GET", "tree", _tree(notebook("/Clients/n"), folders=("/Clients/sub",)))
-    lines = fake.run("tree", *arguments).stdout.splitlines()
+    fake.give("GET", "tree", {**_tree(notebook("/Clients/n"), folders=("/Clients/sub",)), "next": "6"})
+    result = fake.run("tree", *arguments)
     assert fake.asked[0].query == query
-    assert lines == ["/Clients as of 2026-11-02 02:30:00 (3f2a9c1d0000)", "  sub/", "  n  PYTHON"]
+    shown = ["/Clients as of 2026-11-02 02:30:00 (3f2a9c1d0000)", "  sub/", "  n  PYTHON"]
+    assert (result.stdout.splitlines(), "--before 6" in result.stderr) == (shown, True)
 
 
 def test_history_shows_each_version_and_the_path_it_had(fake: FakeApp) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
+from functions.pages import MOST_LISTED
 from shared import wiring
 from tests.names import HOSTILE_NAMES
 from tests.pages_site import LOAD, Seen, Site, address, back_up, write
@@ -326,6 +327,20 @@ def test_a_folder_is_shown_as_of_a_date(site: Site, past: str) -> None:
     folder = site.get("browse", path="/Clients/a b", at=then)
     assert ("browse", {"path": "/Clients/a b/100%", "at": then}) in folder.addresses
     assert [i["value"] for i in folder.inputs if i.get("type") == "date"] == [then]
+
+
+def test_a_large_folder_is_shown_in_pages(site: Site, past: str) -> None:
+    for n in range(MOST_LISTED):
+        write(site.world, f"/Clients/large/{n:04}", "1\n")
+    write(site.world, "/Clients/large/deep/one", "1\n")
+    back_up(site.world)
+    first = site.get("browse", path="/Clients/large")
+    (more,) = [query for route, query in first.addresses if route == "browse" and "before" in query]
+    last = site.get("browse", **more)
+    shown = [[q["path"] for route, q in seen.addresses if route == "history"] for seen in (first, last)]
+    assert [len(some) for some in shown] == [MOST_LISTED - 1, 1]
+    assert sorted(shown[0] + shown[1]) == [f"/Clients/large/{n:04}" for n in range(MOST_LISTED)]
+    assert [query for route, query in last.addresses if route == "browse" and "before" in query] == []
 
 
 def test_a_moved_and_a_deleted_notebook_keep_their_history(site: Site, past: str) -> None:

@@ -60,6 +60,8 @@ VERSION = _object(
     blob=TEXT,
     modified_at=NULLABLE,
     author=NULLABLE,
+    restore=NULLABLE,
+    restored_from=NULLABLE,
 )
 ITEM = _object(
     ("path", "target", "action", "outcome", "reason"),
@@ -225,6 +227,8 @@ def _reports() -> Schema:
         commit=TEXT,
         commit_link=NULLABLE,
         difference_link=NULLABLE,
+        restore=NULLABLE,
+        restored_from=NULLABLE,
     )
     report = _object(
         ("period", "from", "to", "totals", "people", "teams", "folders", "changes", "left_out", "without_lines"),

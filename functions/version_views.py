@@ -16,13 +16,14 @@ def commit_json(commit: IndexedCommit) -> dict[str, Any]:
 def version_json(found: IndexedVersion) -> dict[str, Any]:
     """A version in full."""
     version, commit = found.version, found.commit
-    same = ("path", "kind", "other_path", "language", "format", "size", "sha256", "blob", "author")
+    same = ("path", "kind", "other_path", "language", "format", "size", "sha256", "blob", "author", "restore")
     return {
         **commit_json(commit),
         "run_id": commit.run_id,
         "message": commit.message,
         **{name: getattr(version, name) for name in same},
         "modified_at": iso(version.modified_at),
+        "restored_from": iso(version.restored_from),
     }
 
 

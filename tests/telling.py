@@ -143,7 +143,6 @@ def reports(
     return ReportService(
         history=history,
         lines=LineCounter(history, clock, limits or LineLimits()),
-        log=history.log,
         people=People.parse(people),
         links=RepositoryLinks.of(remote),
         clock=clock,

@@ -201,8 +201,9 @@ class MemoryRepository:
         """See `Repository.history`."""
         for name, commit in reversed(list(self._remote.history(head))):
             before = self._remote.commits[commit.parent].tree if commit.parent else {}
-            author = commit.author.partition(" <")[0]
-            yield GitCommit(name, commit.when, author, commit.message.strip("\n"), tuple(_changes(before, commit.tree)))
+            author, (mail, committer) = commit.author.partition(" <")[0], _mails(commit.author)
+            changes = tuple(_changes(before, commit.tree))
+            yield GitCommit(name, commit.when, author, mail, committer, commit.message.strip("\n"), changes)
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`."""
@@ -230,6 +231,11 @@ class MemoryRepository:
         if len(data) != write.size:
             raise RepositoryError(action="import a commit", detail="the stream ended early")
         return self._remote.add(data)
+
+
+def _mails(people: str) -> list[str]:
+    """The addresses of author and committer."""
+    return [part.partition(">")[0] for part in people.split(" <")[1:]] or ["", ""]
 
 
 def _changes(before: Tree, after: Tree) -> Iterator[FileChange]:

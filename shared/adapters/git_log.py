@@ -20,7 +20,7 @@ LOG_ARGUMENTS = (
     "-z",
     "-M100%",
     "-l0",
-    "--format=%x01%H%x02%ct%x02%an%x02%B",
+    "--format=%x01%H%x02%ct%x02%an%x02%ae%x02%ce%x02%B",
 )
 """Renames are exact ones: they are told by object ids alone, without the blobs."""
 _READ_BYTES = 2**20
@@ -62,11 +62,13 @@ def _change(meta: bytes, tokens: Iterator[bytes]) -> FileChange:
 
 
 def _commit(header: bytes, changes: list[FileChange]) -> GitCommit:
-    commit, when, author, message = header.removeprefix(_HEADER).split(_FIELD, 3)
+    commit, when, author, mail, committer, message = header.removeprefix(_HEADER).split(_FIELD, 5)
     return GitCommit(
         commit.decode(),
         datetime.fromtimestamp(int(when), UTC),
         author.decode("utf-8", "replace"),
+        mail.decode("utf-8", "replace"),
+        committer.decode("utf-8", "replace"),
         message.decode("utf-8", "replace").strip("\n"),
         tuple(changes),
     )

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from shared.adapters import version_schema as schema
+from shared.domain.names import extension
 from shared.domain.siblings import parents
-from shared.domain.versions import CommitMark, CommitVersions, Version, VersionKind
+from shared.domain.versions import CommitMark, CommitVersions, LateAuthor, Version, VersionKind
 from shared.protocols import IndexedChange, IndexedCommit, IndexedVersion
 
 _WAIT_SECONDS = 60.0
 _ROWS_A_READ = 2_000
+_VERSION_COLUMNS = 19
 
 
 class SqliteVersionIndex:
@@ -135,13 +137,13 @@ class SqliteVersionIndex:
         """See `VersionIndex.corrections`."""
         return {name for (name,) in self._rows("SELECT name FROM corrections")}
 
-    def correct(self, name: str, authors: Iterable[tuple[str, str, str]]) -> None:
+    def correct(self, name: str, authors: Iterable[LateAuthor]) -> None:
         """See `VersionIndex.correct`."""
         with self._open() as db, db:
             db.execute("BEGIN IMMEDIATE")
             writer = _Writer(db)
-            for commit, path, author in authors:
-                writer.correct(commit, path, author)
+            for late in authors:
+                writer.correct(late)
             db.execute("INSERT OR IGNORE INTO corrections VALUES (?)", (name,))
 
     def changes(self, from_ms: int, to_ms: int) -> Iterator[IndexedChange]:
@@ -212,14 +214,15 @@ class _Writer:
         for version in commit.versions:
             self._version(version, sequence - (version.kind is VersionKind.BRANCH_EDIT))
 
-    def correct(self, commit: str, path: str, author: str) -> None:
+    def correct(self, late: LateAuthor) -> None:
         """Name the author of a version that had none."""
         statement = (
-            "UPDATE versions SET author = ? WHERE author IS NULL"
-            " AND notebook = (SELECT id FROM notebooks WHERE path = ?)"
+            "UPDATE versions SET author = ?, restore = ifnull(?, restore), restored_from = ifnull(?, restored_from)"
+            " WHERE author IS NULL AND notebook = (SELECT id FROM notebooks WHERE path = ?)"
             " AND sequence IN (SELECT sequence FROM commits WHERE id = ? AND backup)"
         )
-        self._db.execute(statement, (self._author(author), _encoded(path), commit))
+        who = (self._author(late.author), late.restore, late.restored_from)
+        self._db.execute(statement, (*who, _encoded(late.path), late.commit))
 
     def _enter(self, sequence: int, commit: str, of: CommitVersions, message: str, *, backup: bool) -> None:
         row = (sequence, commit, of.committed_at, of.run_id, message, backup)
@@ -238,8 +241,11 @@ class _Writer:
             v.modified_at,
             self._notebook(v.other_path, None) if v.other_path else None,
             self._author(v.author) if v.author else None,
+            _file(v),
+            v.restore,
+            v.restored_from,
         )
-        self._db.execute("INSERT OR REPLACE INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+        self._db.execute("INSERT OR REPLACE INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row)
 
     def _notebook(self, path: str, sequence: int | None, *, gone: bool = True) -> int:
         """The notebook's id; `sequence` is that of its latest version, None where only its path is met."""
@@ -281,26 +287,29 @@ def _indexed_commit(row: Any) -> IndexedCommit:
 
 
 def _indexed_version(row: Any) -> IndexedVersion:
-    path, kind, blob, sha256, size, language, fmt, modified_at, other, author = row[6:]
+    path, kind, blob, sha256, size, lang, fmt, modified_at, other, author, file, restore, restored_from = row[6:]
+    language, form = schema.LANGUAGES[lang], schema.FORMATS[fmt]
     version = Version(
         path=_decoded(path),
         kind=schema.KINDS[kind],
-        file="",
+        file=_decoded(path)[file:] + extension(language, form) if isinstance(file, int) else _decoded(file),
         blob=blob.hex(),
-        language=schema.LANGUAGES[language],
-        format=schema.FORMATS[fmt],
+        language=language,
+        format=form,
         sha256=sha256.hex() if sha256 else None,
         size=size,
         modified_at=modified_at,
         other_path=_decoded(other) if other is not None else None,
         author=author,
+        restore=restore,
+        restored_from=restored_from,
     )
     return IndexedVersion(_indexed_commit(row[:6]), version)
 
 
 def _indexed_change(row: Any) -> IndexedChange:
-    found = _indexed_version(row[:16])
-    kind, blob, sha256, size, language, fmt, modified_at = row[16:]
+    found = _indexed_version(row[:_VERSION_COLUMNS])
+    kind, blob, sha256, size, language, fmt, modified_at = row[_VERSION_COLUMNS:]
     if kind is None or schema.KINDS[kind].gone:
         return IndexedChange(found, None)
     renamed = found.version.kind is VersionKind.RENAMED
@@ -316,8 +325,18 @@ def _indexed_change(row: Any) -> IndexedChange:
         modified_at=modified_at,
         other_path=None,
         author=None,
+        restore=None,
+        restored_from=None,
     )
     return IndexedChange(found, before)
+
+
+def _file(version: Version) -> int | bytes:
+    """Where in its path a notebook's file begins, or the file where it is not its path and an extension."""
+    stem = version.file.removesuffix(extension(version.language, version.format))
+    start = len(version.path) - len(stem)
+    plain = start > 0 and stem != version.file and version.path[start:] == stem
+    return start if plain else _encoded(version.file)
 
 
 def _range(folder: str) -> tuple[bytes, bytes]:

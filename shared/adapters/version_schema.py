@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.domain.notebooks import ExportFormat, Language
 from shared.domain.versions import VersionKind
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """A file of another version is made anew: the index is a cache."""
 KINDS = tuple(VersionKind)
 LANGUAGES = tuple(Language)
@@ -27,16 +27,18 @@ CREATE TABLE authors (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE versions (
     notebook INTEGER NOT NULL, sequence INTEGER NOT NULL, kind INTEGER NOT NULL, blob BLOB NOT NULL, sha256 BLOB,
     size INTEGER, language INTEGER NOT NULL, format INTEGER NOT NULL, modified_at INTEGER, other INTEGER,
-    author INTEGER, PRIMARY KEY (notebook, sequence)
+    author INTEGER, file, restore TEXT, restored_from INTEGER, PRIMARY KEY (notebook, sequence)
 ) WITHOUT ROWID;
 CREATE TABLE corrections (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+"""`file` is a number where a notebook's file is its path from there on, with an extension; else it is the file."""
 EMPTY = "".join(
     f"DELETE FROM {table};" for table in ("commits", "folders", "notebooks", "authors", "versions", "corrections")
 )
 _COLUMNS = """
 SELECT c.sequence, c.id, c.at, c.run, c.message, c.backup,
-       n.path, v.kind, v.blob, v.sha256, v.size, v.language, v.format, v.modified_at, o.path, a.name
+       n.path, v.kind, v.blob, v.sha256, v.size, v.language, v.format, v.modified_at, o.path, a.name,
+       v.file, v.restore, v.restored_from
 """
 _TABLES = """
 FROM notebooks n

@@ -92,7 +92,7 @@ def _changes(answer: shown.Json) -> None:
     rows = table("notebook", "kind", "by", "lines", "backed up (UTC)", "version", box=False)
     for change in answer["changes"][:MOST_ROWS]:
         lines = "" if change["added"] is None else f"+{change['added']} -{change['removed']}"
-        what = (cell(change["path"]), change["kind"], cell(change["person"]), lines)
+        what = (cell(change["path"]), shown.kind(change), cell(change["person"]), lines)
         when = change["committed_at"][:16].replace("T", " ")
         rows.add_row(*what, when, change["commit"][: shown.COMMIT_CHARACTERS])
     print_table(rows)

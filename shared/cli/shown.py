@@ -75,11 +75,20 @@ def versions(answer: Json) -> None:
     for v in answer["versions"]:
         times = (_time(v["committed_at"]), _time(v["modified_at"]))
         other = cell(_other_path(v, answer["path"]))
-        rows.add_row(_version(v["commit"]), *times, cell(v["author"]), cell(v["kind"]), cell(v["size"]), other)
+        rows.add_row(_version(v["commit"]), *times, cell(v["author"]), cell(kind(v)), cell(v["size"]), other)
     out.print(cell(answer["path"], "bold"), soft_wrap=True)
     print_table(rows)
     if answer["next"]:
         say("There are more: raise --limit, or take the next page with --before " + answer["next"], "dim")
+
+
+def kind(version: Json) -> str:
+    """What happened to a notebook; `restored` where it was by a restore, with the day of what was put back."""
+    told = str(version["kind"]).replace("_", " ")
+    if not version.get("restore"):
+        return told
+    of = f" from {version['restored_from'][:10]}" if version.get("restored_from") else ""
+    return f"{told}, restored{of}" if version["kind"] != "deleted" else f"{told} by a restore"
 
 
 def _other_path(version: Json, path: str) -> str:

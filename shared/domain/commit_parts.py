@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.domain.attribution import Authors, Changed
+from shared.domain.attribution import Authors, Changed, Maker, RestoreWrite
 from shared.domain.batches import ChangeKind, StagedNotebook
 from shared.domain.commits import TreeChange
 from shared.domain.manifest import Manifest
@@ -15,11 +15,16 @@ from shared.domain.versions import Version, VersionKind
 
 OURS = ""
 """The author of what the backup itself put back in place."""
+type Makers = Mapping[str, Maker]
+"""Who made the change of each path that was written or removed."""
+_NOBODY = Maker(None)
 
 
 @dataclass(slots=True)
 class CommitPart:
     """What one author changed. `author` is None where nobody knows; `when_ms` is their last modification.
+
+    What they did by restores is a part of its own, with a write of each restore by its id in `restores`.
 
     The commits of parts that change nothing are left out; their versions go to a neighbour.
     """
@@ -30,59 +35,70 @@ class CommitPart:
     writes: list[StagedNotebook] = field(default_factory=list)
     versions: list[Version] = field(default_factory=list)
     counts: Counter[ChangeKind] = field(default_factory=Counter)
+    restores: dict[str, list[RestoreWrite]] = field(default_factory=dict)
 
 
-def authors_of(change: TreeChange, before: Manifest, authors: Authors) -> dict[str, str | None]:
-    """The author of each path that a change writes or removes."""
-    found: dict[str, str | None] = {}
-    for item in (notebook.item for notebook in change.writes):
+def makers_of(change: TreeChange, before: Manifest, authors: Authors) -> dict[str, Maker]:
+    """Who made each path what a change writes, or removed it."""
+    found: dict[str, Maker] = {}
+    for notebook in change.writes:
+        item = notebook.item
         old = before.get(item.old_path) if item.old_path else None
-        changed = Changed(item.path, item.object_id, item.modified_at, item.old_path, old.modified_at if old else None)
-        found[item.path] = OURS if item.kind is ChangeKind.CONFLICT else authors.of(changed)
+        then = old.modified_at if old else None
+        changed = Changed(item.path, item.object_id, item.modified_at, item.old_path, then, notebook.sha256)
+        found[item.path] = Maker(OURS) if item.kind is ChangeKind.CONFLICT else authors.maker(changed)
     moved = {n.item.old_path for n in change.writes}
     for path in before.keys() - change.manifest.keys() - moved:
         entry = before[path]
-        found[path] = authors.of_removal(path, entry.object_id, entry.modified_at)
+        found[path] = authors.remover(path, entry.object_id, entry.modified_at)
     return found
 
 
-def named(change: TreeChange, authors: Mapping[str, str | None]) -> Manifest:
+def named(change: TreeChange, makers: Makers) -> Manifest:
     """The manifest that a change leaves, with the authors of what it writes."""
-    known = {n.item.path: author for n in change.writes if (author := authors.get(n.item.path))}
+    known = {n.item.path: author for n in change.writes if (author := makers.get(n.item.path, _NOBODY).author)}
     return change.manifest | {path: replace(change.manifest[path], author=author) for path, author in known.items()}
 
 
-def split(
-    change: TreeChange, before: Manifest, authors: Mapping[str, str | None], versions: tuple[Version, ...]
-) -> list[CommitPart]:
-    """The parts in order of their last modification, the unknown author's first; at least one.
+def split(change: TreeChange, before: Manifest, makers: Makers, versions: tuple[Version, ...]) -> list[CommitPart]:
+    """The parts in order of their last modification, the unknown author's first; at least one."""
+    parts: dict[_Key, CommitPart] = {}
 
-    `authors` has the author of each path that was written or removed.
-    """
-    parts: dict[str | None, CommitPart] = {}
+    def part_of(maker: Maker) -> CommitPart:
+        part = parts.setdefault(_key(maker), CommitPart(maker.author))
+        if maker.restore:
+            part.restores.setdefault(maker.restore.restore, []).append(maker.restore)
+        return part
 
-    def part_of(author: str | None) -> CommitPart:
-        return parts.setdefault(author, CommitPart(author))
-
-    owners: dict[str, str | None] = {}
+    owners: dict[str, Maker] = {}
     for notebook in change.writes:
-        item, author = notebook.item, authors.get(notebook.item.path)
-        part = part_of(author)
+        item, maker = notebook.item, makers.get(notebook.item.path, _NOBODY)
+        part = part_of(maker)
         part.writes.append(notebook)
         part.counts[item.kind] += 1
         part.when_ms = max(part.when_ms or 0, item.modified_at)
-        owners |= {before[p].file: author for p in (item.path, item.old_path) if p and p in before}
+        owners |= {before[p].file: maker for p in (item.path, item.old_path) if p and p in before}
     for path in before.keys() - change.manifest.keys():
         if before[path].file not in owners:
-            owners[before[path].file] = authors.get(path)
-            part_of(authors.get(path)).counts[ChangeKind.DELETED] += 1
+            owners[before[path].file] = makers.get(path, _NOBODY)
+            part_of(makers.get(path, _NOBODY)).counts[ChangeKind.DELETED] += 1
     for file in change.deletes:
-        part_of(owners.get(file)).deletes.append(file)
-    ordered = sorted(parts.values(), key=lambda p: (p.author is not None, p.when_ms or 0, p.author or ""))
-    ordered = ordered or [CommitPart(OURS)]
+        parts.setdefault(_key(owners.get(file, _NOBODY)), CommitPart(None)).deletes.append(file)
+    ordered = sorted(parts.values(), key=_order) or [CommitPart(OURS)]
     _settle_deletes(ordered)
-    _hand_out(versions, ordered, authors)
+    _hand_out(versions, ordered, parts, makers)
     return ordered
+
+
+type _Key = tuple[str | None, bool]
+
+
+def _key(maker: Maker) -> _Key:
+    return maker.author, maker.restore is not None
+
+
+def _order(part: CommitPart) -> tuple[bool, int, str, bool]:
+    return part.author is not None, part.when_ms or 0, part.author or "", bool(part.restores)
 
 
 def _settle_deletes(parts: list[CommitPart]) -> None:
@@ -105,12 +121,16 @@ def _settle_deletes(parts: list[CommitPart]) -> None:
         part.deletes.sort()
 
 
-def _hand_out(versions: tuple[Version, ...], parts: list[CommitPart], authors: Mapping[str, str | None]) -> None:
-    by_author = {part.author: part for part in parts}
+def _hand_out(
+    versions: tuple[Version, ...], ordered: list[CommitPart], parts: Mapping[_Key, CommitPart], makers: Makers
+) -> None:
     for version in versions:
         moved = version.kind is VersionKind.MOVED_AWAY and version.other_path
-        author = authors.get(moved or version.path)
+        maker = makers.get(moved or version.path, _NOBODY)
         if version.kind is VersionKind.BRANCH_EDIT:
-            parts[0].versions.append(version)
-        else:
-            by_author.get(author, parts[0]).versions.append(replace(version, author=author or None))
+            ordered[0].versions.append(version)
+            continue
+        told = replace(version, author=maker.author or None)
+        if maker.restore and version.kind is not VersionKind.MOVED_AWAY:
+            told = replace(told, restore=maker.restore.restore, restored_from=maker.restore.from_ms)
+        parts.get(_key(maker), ordered[0]).versions.append(told)

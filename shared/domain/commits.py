@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.domain.attribution import RestoreWrite
 from shared.domain.batches import ChangeKind, StagedNotebook
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.siblings import parents
 
 RUN_TRAILER = "Backup-Run"
+RESTORE_TRAILER = "Backup-Restore"
+MOST_RESTORES = 100
+"""Restores that one commit message names; more are counted."""
+UNKNOWN_MAIL = "unknown@invalid"
+"""An address that nobody has (RFC 2606)."""
 ATTRIBUTES_FILE = ".gitattributes"
 ATTRIBUTES = b"* -text\n"
 """No byte is translated on checkout, on any platform."""
@@ -106,17 +113,49 @@ def entry_of(notebook: StagedNotebook) -> ManifestEntry:
     )
 
 
+type RestoreParts = Mapping[str, Sequence[RestoreWrite]]
+"""What a commit holds of restores, by their ids."""
+
+
 def message(
-    when: datetime, run_id: str, workspace: str, root: str, counts: Mapping[ChangeKind, int], anchor: str = ""
+    when: datetime,
+    run_id: str,
+    workspace: str,
+    root: str,
+    counts: Mapping[ChangeKind, int],
+    restores: RestoreParts,
+    anchor: str = "",
 ) -> str:
-    """A commit message: UTC time, counts, and trailers with run, workspace and root; `anchor` is one more."""
+    """A commit message: UTC time, counts, restores, and trailers with run, workspace and root; `anchor` is one more."""
     parts = [f"{count} {kind.value}" for kind in ChangeKind if (count := counts.get(kind, 0))]
+    named = dict(itertools.islice(restores.items(), MOST_RESTORES))
+    told = "".join(f"{_restored(restore, writes)}\n" for restore, writes in named.items())
+    more = f"and {len(restores) - len(named)} more restores\n" if len(restores) > len(named) else ""
+    trailers = "".join(f"{RESTORE_TRAILER}: {restore}\n" for restore in named)
     return (
         f"{subject(when, counts)}\n\n"
         f"{', '.join(parts) or 'no notebook changed'}\n\n"
-        f"{RUN_TRAILER}: {run_id}\nBackup-Workspace: {workspace}\nBackup-Root: {root}\n"
+        + (f"{told}{more}\n" if told else "")
+        + f"{RUN_TRAILER}: {run_id}\nBackup-Workspace: {workspace}\nBackup-Root: {root}\n{trailers}"
         + (f"{anchor}\n" if anchor else "")
     )
+
+
+def _restored(restore: str, writes: Sequence[RestoreWrite]) -> str:
+    """What one restore did, on one line."""
+    put_back = [w for w in writes if w.sha256 is not None]
+    days = sorted({f"{datetime.fromtimestamp(w.from_ms / 1000, UTC):%Y-%m-%d}" for w in put_back if w.from_ms})
+    of = f" from {days[0]}" + (f" to {days[-1]}" if days[1:] else "") if days else ""
+    done = [f"{len(put_back)} put back{of}" if put_back else "", _removed(len(writes) - len(put_back))]
+    return f"Restore {restore} of {_minute(writes[0].began_ms)} UTC: {', '.join(filter(None, done))}"
+
+
+def _removed(count: int) -> str:
+    return f"{count} removed" if count else ""
+
+
+def _minute(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def subject(when: datetime, counts: Mapping[ChangeKind, int]) -> str:

@@ -50,9 +50,13 @@ def notebook_component(name: str, language: Language, fmt: ExportFormat, suffix:
     """The tree path below its folder of a notebook called `name`; `suffix` settles a collision."""
     chunks = _chunks(name)
     marker = f"%~{EXTENSION[language][1:]}" if fmt is ExportFormat.JUPYTER and language is not Language.PYTHON else ""
-    extension = EXTENSION[language] if fmt is ExportFormat.SOURCE else JUPYTER_EXTENSION
-    last = _encode(chunks[-1], final=False) + suffix + marker + extension
+    last = _encode(chunks[-1], final=False) + suffix + marker + extension(language, fmt)
     return "/".join([*(_encode(c, final=False) + CONTINUED for c in chunks[:-1]), last])
+
+
+def extension(language: Language, fmt: ExportFormat) -> str:
+    """How the file of a notebook ends."""
+    return EXTENSION[language] if fmt is ExportFormat.SOURCE else JUPYTER_EXTENSION
 
 
 def collision_suffix(digest: str) -> str:

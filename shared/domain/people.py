@@ -48,10 +48,17 @@ class People:
         return cls(found)
 
     def of(self, author: str | None) -> Person:
-        """Who an author is. One who is not in the mapping goes by their address, none at all by `unknown`."""
+        """Who an author is. One who is not in the mapping goes by their address, none at all by `unknown`.
+
+        Whoever asked for a restore may be known by a name: it means the one person who has it in the mapping.
+        """
         if not author or not author.strip():
             return UNKNOWN
-        return self.by_mail.get(_key(author)) or Person(author.strip(), author.strip())
+        return self.by_mail.get(_key(author)) or self._named(author) or Person(author.strip(), author.strip())
+
+    def _named(self, name: str) -> Person | None:
+        found = [p for p in self.by_mail.values() if p.name != p.mail and _key(p.name) == _key(name)]
+        return found[0] if len(found) == 1 else None
 
 
 def _person(number: int, mail: str, members: object) -> Person:

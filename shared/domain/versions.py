@@ -37,6 +37,8 @@ class Version:
 
     `other_path` is where a renamed one came from, or where one that was moved away went. `modified_at` is Unix
     time in milliseconds. `sha256`, `size` and `modified_at` are None where only Git tells of the version.
+    `restore` is the restore that wrote or removed it (where only Git tells, all that it may be, by blanks), and
+    `restored_from` the time of modification of the version that was put back.
     """
 
     path: str
@@ -50,6 +52,19 @@ class Version:
     modified_at: int | None = None
     other_path: str | None = None
     author: str | None = None
+    restore: str | None = None
+    restored_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LateAuthor:
+    """Who made a version whose author nobody knew when it was committed, and by which restore, if by one."""
+
+    commit: str
+    path: str
+    author: str
+    restore: str | None = None
+    restored_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shared.domain.versions import CommitMark, CommitVersions, Version
+from shared.domain.versions import CommitMark, CommitVersions, LateAuthor, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class VersionIndex(Protocol):
         """Names of the corrections that the index holds already."""
         ...
 
-    def correct(self, name: str, authors: Iterable[tuple[str, str, str]]) -> None:
-        """Enter authors that were found later, each by commit and path, under a name; again changes nothing."""
+    def correct(self, name: str, authors: Iterable[LateAuthor]) -> None:
+        """Enter authors that were found later under a name; again changes nothing."""
         ...
 
     def changes(self, from_ms: int, to_ms: int) -> Iterator[IndexedChange]:

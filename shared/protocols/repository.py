@@ -45,11 +45,16 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class GitCommit:
-    """A commit with what it changed against its first parent; `when` is the committer's time, aware."""
+    """A commit with what it changed against its first parent; `when` is the committer's time, aware.
+
+    `mail` and `committer` are the addresses of its author and its committer.
+    """
 
     commit: str
     when: datetime
     author: str
+    mail: str
+    committer: str
     message: str
     changes: tuple[FileChange, ...]
 

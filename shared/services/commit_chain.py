@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from shared.domain.commit_parts import OURS, CommitPart, authors_of, named, split
-from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, TreeChange, message, subject
+from shared.domain.commit_parts import OURS, CommitPart, makers_of, named, split
+from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, UNKNOWN_MAIL, TreeChange, message, subject
 from shared.domain.manifest import Manifest
 from shared.domain.people import People
 from shared.domain.versions import CommitMark, CommitVersions, Version, versions_of
@@ -18,8 +18,6 @@ from shared.services.branch import Head
 from shared.services.manifests import Checkpoint
 from shared.services.staged_archive import StagedArchive
 
-UNKNOWN_MAIL = "unknown@invalid"
-"""An address that nobody has (RFC 2606)."""
 type Sources = Mapping[str, tuple[StagedArchive, str]]
 """The archive and its member that hold the bytes of a file."""
 
@@ -78,15 +76,15 @@ class ChainBuilder:
         sources: Sources,
     ) -> Chain:
         """Commits for what a change makes of `before`. Raises `RepositoryError` where one is not as it must be."""
-        authors = authors_of(change, before, known.authors)
-        change = replace(change, manifest=named(change, authors))
+        makers = makers_of(change, before, known.authors)
+        change = replace(change, manifest=named(change, makers))
         versions = versions_of(before, change.manifest, change.writes, head.tree, set(change.conflicts))
         anchor = self._anchor()
         built: list[tuple[str, CommitPart]] = []
         idle: list[Version] = []
-        for part in split(change, before, authors, versions):
+        for part in split(change, before, makers, versions):
             parent = built[-1][0] if built else head.commit
-            text = message(when, run_id, self._identity.workspace, self._identity.root, part.counts, anchor)
+            text = self._text(run_id, when, part, anchor)
             commit = self._commit(when, parent, head.tree, part, sources, text, first=not built)
             if commit is None:
                 idle += part.versions
@@ -138,12 +136,17 @@ class ChainBuilder:
         author = self._author(part, when)
         return self._repository.build_commit(parent, part.deletes, writes, text, author, committer)
 
+    def _text(self, run_id: str, when: datetime, part: CommitPart, anchor: str) -> str:
+        of = self._identity
+        return message(when, run_id, of.workspace, of.root, part.counts, part.restores, anchor)
+
     def _author(self, part: CommitPart, when: datetime) -> Signature:
         if part.author == OURS:
             return Signature(self._identity.name, self._identity.email, when)
         person = self._identity.people.of(part.author)
         written = datetime.fromtimestamp(part.when_ms / 1000, UTC) if part.when_ms else when
-        return Signature(person.name, person.mail or UNKNOWN_MAIL, written)
+        mail = person.mail if person.mail and "@" in person.mail else UNKNOWN_MAIL
+        return Signature(person.name, mail, written)
 
     def _check(self, parent: str | None, commit: str, tree: Mapping[str, str], part: CommitPart) -> None:
         """Before anybody sees a commit, it must differ by exactly what was exported and removed."""

@@ -9,12 +9,13 @@ import shutil
 import threading
 import uuid
 from collections.abc import Collection, Iterator
+from dataclasses import astuple
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from shared.clock import Clock
 from shared.domain.times import parse_time
-from shared.domain.versions import CommitMark, CommitVersions
+from shared.domain.versions import CommitMark, CommitVersions, LateAuthor
 from shared.errors import BackupError, DamagedBlob
 from shared.protocols import BlobStore, IndexedChange, IndexedCommit, IndexedVersion, Repository, VersionIndex
 from shared.services.manifests import ManifestStore
@@ -121,10 +122,10 @@ class HistoryService:
         """The version of a notebook that a commit found."""
         return self._index.version(path, sequence - 1)
 
-    def correct_authors(self, name: str, authors: list[tuple[str, str, str]]) -> None:
-        """Keep authors that were found later, each by commit and path, beside the log, and show them."""
+    def correct_authors(self, name: str, authors: list[LateAuthor]) -> None:
+        """Keep authors that were found later beside the log, and show them."""
         blob = f"{CORRECTIONS}{name}.json"
-        self._blobs.put(blob, json.dumps(authors).encode())
+        self._blobs.put(blob, json.dumps([astuple(late) for late in authors]).encode())
         self._index.correct(blob, authors)
 
     def changes(self, from_ms: int, to_ms: int) -> Iterator[IndexedChange]:
@@ -192,8 +193,8 @@ class HistoryService:
         known = self._index.corrections()
         for name in [n for n in self._blobs.names(CORRECTIONS) if n not in known]:
             try:
-                self._index.correct(name, [(c, p, a) for c, p, a in json.loads(self._blobs.get(name))])
-            except (KeyError, DamagedBlob, ValueError) as error:
+                self._index.correct(name, [LateAuthor(*late) for late in json.loads(self._blobs.get(name))])
+            except (KeyError, DamagedBlob, ValueError, TypeError) as error:
                 _log.warning("%s is of no use: %s", name, type(error).__name__, extra={"action": "history.correct"})
 
     def _take_in(self, head: CommitMark, last: CommitMark | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from shared.domain.change_report import ChangeReport, Tally, team_name
+from shared.domain.change_report import Change, ChangeReport, Tally, team_name
 from shared.domain.line_counts import LineCount
 from shared.domain.times import iso
 from shared.domain.versions import VersionKind
@@ -84,6 +84,21 @@ def _moment(milliseconds: int) -> str:
     return (iso(milliseconds) or "")[:16].replace("T", " ")
 
 
+def _deed(change: Change) -> str:
+    """What happened to a notebook, and by whom, in words."""
+    version, who = change.version, change.person.name
+    done = KINDS[version.kind]
+    if version.other_path is not None:
+        done += f" {'to' if version.kind.gone else 'from'} {version.other_path}"
+    if version.restore is None:
+        return f"{done} by {who}"
+    if version.kind.gone:
+        return f"{done} by {who} in a restore"
+    moved = f"{done}, " if version.other_path is not None else ""
+    of = f" from {_moment(version.restored_from)}" if version.restored_from else ""
+    return f"{moved}restored by {who}{of}"
+
+
 def _lines(lines: LineCount | None) -> str:
     return f"+{lines.added:,} −{lines.removed:,}" if lines else "lines not counted"
 
@@ -98,6 +113,6 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"printable": printable, "kinds": _kinds, "lines": _lines, "moment": _moment}
-    found.globals |= {"many": many, "kind_name": KINDS.__getitem__, "most_text_changes": MOST_TEXT_CHANGES}
+    found.filters |= {"printable": printable, "kinds": _kinds, "lines": _lines, "moment": _moment, "deed": _deed}
+    found.globals |= {"many": many, "most_text_changes": MOST_TEXT_CHANGES}
     return found

@@ -28,6 +28,8 @@ COLUMNS = (
     "commit",
     "commit_link",
     "difference_link",
+    "restore",
+    "restored_from",
 )
 
 
@@ -68,6 +70,8 @@ def change_json(change: Change, links: RepositoryLinks) -> Json:
         "commit": change.commit,
         "commit_link": links.commit(change.commit),
         "difference_link": links.difference(change.commit, change.file),
+        "restore": version.restore,
+        "restored_from": iso(version.restored_from),
     }
 
 

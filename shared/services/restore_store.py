@@ -145,6 +145,13 @@ class RestoreStore:
         condition = f"status eq '{RestoreStatus.RUNNING.value}'"
         return [row.key for row in self._tables.query(RESTORES, _PARTITION, condition)]
 
+    def since(self, when: datetime) -> Iterator[Restore]:
+        """Restores that may have written since then: under way, or over later than that; plans are left out."""
+        for condition in (f"status eq '{RestoreStatus.RUNNING.value}'", f"finished_at ge '{when.isoformat()}'"):
+            for found in self._tables.query(RESTORES, _PARTITION, condition):
+                if not found.row.get("dry_run") and not found.row.get("expired"):
+                    yield Restore(found.key, self.request(found.key), found.row)
+
     def update(self, restore: Restore, **values: str | int | float | bool | None) -> None:
         """Merge values into the row."""
         changed: Row = {**values, "updated_at": self._now()}

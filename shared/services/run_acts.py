@@ -104,6 +104,8 @@ def _started(run_id: str, row: Row) -> AuditEntry:
 def _committed(run_id: str, commit: CommitVersions) -> AuditEntry:
     name = commit.mark.commit
     detail: Detail = {"author": commit.author, "message": commit.message, "versions": len(commit.versions)}
+    if restores := sorted({v.restore for v in commit.versions if v.restore}):
+        detail = {**detail, "restores": "\n".join(restores)}
     return _entry(run_id, AuditAction.COMMITTED, f"committed {name}", name, detail)
 
 

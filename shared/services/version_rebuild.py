@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from shared.domain.commits import RUN_TRAILER
+from shared.domain.commits import RESTORE_TRAILER, RUN_TRAILER, UNKNOWN_MAIL
 from shared.domain.names import BadFileName, parse_file
+from shared.domain.people import UNKNOWN_NAME
 from shared.domain.versions import CommitMark, CommitVersions, Version, VersionKind
 from shared.protocols import FileChange, GitCommit, Repository
 
@@ -49,12 +50,13 @@ class _Reader:
             for change in person.changes:
                 if change.blob and (version := self._parsed(change.file, change.blob, VersionKind.BRANCH_EDIT)):
                     edits[version.path] = version
-        versions = _merged([v for change in commit.changes for v in self._changed(change)])
-        _, _, trailer = commit.message.partition(f"\n{RUN_TRAILER}: ")
+        author, restore = _author(commit), " ".join(_trailers(commit, RESTORE_TRAILER)) or None
+        changed = _merged([v for change in commit.changes for v in self._changed(change)])
+        versions = [replace(v, author=author, restore=restore) for v in changed]
         return CommitVersions(
             mark=mark,
             before=before,
-            run_id=trailer.partition("\n")[0],
+            run_id=next(iter(_trailers(commit, RUN_TRAILER)), ""),
             committed_at=int(commit.when.timestamp() * 1000),
             message=commit.message.partition("\n")[0],
             author=commit.author,
@@ -86,6 +88,18 @@ class _Reader:
             return None
         path = "/".join((self._root, *parsed.parts))
         return Version(path, kind, file, blob, parsed.language, parsed.format)
+
+
+def _trailers(commit: GitCommit, name: str) -> list[str]:
+    start = f"{name}: "
+    return [line.removeprefix(start) for line in commit.message.split("\n") if line.startswith(start)]
+
+
+def _author(commit: GitCommit) -> str | None:
+    """Whoever a backup's commit is by, as attribution knew them; None for the backup itself and for nobody known."""
+    if commit.mail == commit.committer or commit.author == UNKNOWN_NAME:
+        return None
+    return commit.author if commit.mail == UNKNOWN_MAIL else commit.mail
 
 
 def _merged(versions: list[Version]) -> list[Version]:

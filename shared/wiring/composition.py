@@ -38,7 +38,7 @@ from shared.wiring.backup import drive_service, export_service, plan_service, re
 from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.messengers import write_logs
 from shared.wiring.outside import Adapters, connect
-from shared.wiring.people import digest_service, report_service
+from shared.wiring.people import attribution_service, digest_service, report_service
 from shared.wiring.recovery import content_cache, history_service, restore_service
 from shared.wiring.stores import Stores
 from shared.wiring.telling import Telling, telling
@@ -100,13 +100,11 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
     s = Stores.over(a, settings)
     history = history_service(settings, a, s)
-    attribution = AttributionService(
-        log=a.changes, history=history, blobs=a.blobs, tables=a.tables, clock=a.clock, days=settings.attribution_days
-    )
+    attribution = attribution_service(settings, a, s, history)
     content = ContentService(history, a.reader, a.workspace, content_cache(settings))
     restores = restore_service(settings, a, pool, s, history, content)
     capacity = capacity_service(a, s, history)
-    reports = report_service(settings, a, s, history, content)
+    reports = report_service(settings, a, history, content)
     status = StatusService(s.runs, s.batches, a.clock)
     return Services(
         runs=s.runs,

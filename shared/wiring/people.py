@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from shared.domain.repository_links import RepositoryLinks
+from shared.services.attribution import AttributionService
 from shared.services.content import ContentService
 from shared.services.digests import DigestService
 from shared.services.history import HistoryService
 from shared.services.line_counter import LineCounter, LineLimits
 from shared.services.reports import ReportService
+from shared.services.restored import RestoredNotebooks
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
 
-def report_service(
-    settings: Settings, a: Adapters, s: Stores, history: HistoryService, content: ContentService
-) -> ReportService:
+def attribution_service(settings: Settings, a: Adapters, s: Stores, history: HistoryService) -> AttributionService:
+    return AttributionService(
+        log=a.changes,
+        restores=RestoredNotebooks(s.restores),
+        history=history,
+        blobs=a.blobs,
+        tables=a.tables,
+        clock=a.clock,
+        days=settings.attribution_days,
+    )
+
+
+def report_service(settings: Settings, a: Adapters, history: HistoryService, content: ContentService) -> ReportService:
     return ReportService(
         history=history,
         lines=LineCounter(content, a.clock, LineLimits()),
-        log=s.versions,
         people=settings.people,
         links=RepositoryLinks.of(settings.git_remote_url),
         clock=a.clock,

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from shared.domain.versions import VersionKind
+from shared.domain.names import extension
+from shared.domain.notebooks import ExportFormat, Language
+from shared.domain.versions import CommitMark, CommitVersions, LateAuthor, Version, VersionKind
 from tests.telling import HOUR_MS, MIDNIGHT_MS, ROOT, History, new_history
 
 A, B, SURROGATE = f"{ROOT}/a", f"{ROOT}/b", f"{ROOT}/\ud800"
@@ -95,3 +99,36 @@ def test_the_index_may_grow_while_changes_are_read(history: History) -> None:
     history.write(A, ["1"], None)
     history.commit(MIDNIGHT_MS)
     assert sum(1 for _ in found) == 2_999
+
+
+@given(
+    st.sampled_from([f"{ROOT}/a", f"{ROOT}/a/b.py", f"{ROOT}/\ud800/é", f"{ROOT}/x%~1", "/"]),
+    st.sampled_from(Language),
+    st.sampled_from(ExportFormat),
+    st.sampled_from(["", "x", "a/b%~0011", "/Clients/a"]),
+    st.integers(0, 12),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_the_file_of_a_version_is_given_back(
+    tmp_path: Path, path: str, language: Language, fmt: ExportFormat, other: str, cut: int
+) -> None:
+    history = new_history(tmp_path)
+    file = (other or path[cut:]) + extension(language, fmt)
+    version = Version(path, VersionKind.CREATED, file, "0" * 40, language, fmt, restore="r1", restored_from=5)
+    mark = CommitMark(1, "a" * 40)
+    history.index.apply([CommitVersions(mark, None, "run", 5, "", "", None, (version,))])
+    (found,) = history.index.versions(path)
+    assert found.version == version
+
+
+def test_an_author_that_is_found_later_has_the_restore_and_none_is_overwritten(history: History) -> None:
+    history.write(A, ["1"], None)
+    history.write(B, ["1"], "bob@example.com")
+    history.commit(MIDNIGHT_MS)
+    commit = f"{1:040x}"
+    late = [LateAuthor(commit, A, "ada@example.com", "r1", 5), LateAuthor(commit, B, "eve@example.com", "r2", 6)]
+    for name in ("one", "two"):
+        history.index.correct(name, late)
+    told = [(v.author, v.restore, v.restored_from) for v in (history.index.versions(p)[0].version for p in (A, B))]
+    assert told == [("ada@example.com", "r1", 5), ("bob@example.com", None, None)]
+    assert history.index.corrections() == {"one", "two"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,13 @@ from local.faults.port_faults import Declared, Fault, FaultTap
 from local.memory.workspace import PRINCIPAL
 from local.memory.world import ROOT, World
 from shared.domain.change_report import Selection
+from shared.domain.times import iso
 from shared.domain.versions import VersionKind
+from shared.services.audit_access import Reader
+from shared.services.audit_rows import Where
 from shared.services.maintenance import Kind
-from tests.faults.recovering import restore
+from shared.services.report_html import report_html
+from tests.faults.recovering import restore, undo
 from tests.remotes import GitRemote
 
 NAMES = ("ada", "bob", "cyn", "dan", "eve", "fay", "gus", "hal", "ivy", "jon", "kim", "lou")
@@ -172,7 +178,8 @@ def test_a_run_goes_on_without_authors_where_they_cannot_be_read(life: Life, met
     assert life.told() == life.truth
 
 
-def test_a_restore_is_no_work_of_the_backup(life: Life) -> None:
+def _restored(life: Life) -> tuple[str, str, dict[str, Any]]:
+    """A notebook that was changed by a restore, at once after somebody's edit; the day it is from, and the restore."""
     life.day()
     commit = life.back_up()
     life.world.clock.sleep(DAY)
@@ -180,10 +187,119 @@ def test_a_restore_is_no_work_of_the_backup(life: Life) -> None:
     life.world.model.apply("edit", TWELVE[0], path=path, content="# edited\n")
     life.back_up()
     life.world.clock.sleep(DAY)
-    assert restore(life.world, paths=[path], at=commit)["status"] == "succeeded"
+    life.world.model.apply("edit", TWELVE[1], path=path, content="# broken\n")
+    life.world.clock.sleep(30)
+    found = restore(life.world, paths=[path], at=commit)
+    assert found["status"] == "succeeded"
+    return path, commit, found
+
+
+def test_a_restore_is_told_as_the_work_of_whoever_asked_for_it(life: Life) -> None:
+    path, commit, done = _restored(life)
+    other = next(p for p, _ in life.world.notebooks() if p != path)
+    life.world.model.apply("edit", "ada", path=other, content="# by hand\n")
     life.back_up()
-    assert PRINCIPAL not in {v.version.author for v in life.world.app.history.versions(path)}
-    assert PRINCIPAL not in _commit_authors(life.world)
+    history, reports = life.world.app.history, life.world.app.reports
+    put_back, version = history.version(path, commit).version, history.versions(path)[0].version
+    assert (version.author, version.restore, version.restored_from) == ("ada", done["id"], put_back.modified_at)
+    assert (version.sha256, history.versions(other)[0].version.restore) == (put_back.sha256, None)
+    assert _commit_authors(life.world)[-2:] == ["ada", "ada"], "what she did by hand is a commit of its own"
+    message = life.world.remote.messages()[history.versions(path)[0].commit.commit]
+    day = iso(put_back.modified_at)[:10]
+    assert f"\nBackup-Restore: {done['id']}\n" in message
+    assert (
+        f"Restore {done['id']} of {iso(int(_began(done) * 1000))[:16].replace('T', ' ')} UTC: 1 put back from {day}\n"
+        in message
+    )
+    assert "Backup-Restore" not in life.world.remote.messages()[history.versions(other)[0].commit.commit]
+    shown = report_html(reports.changes(reports.period(None, None), Selection(), 100))
+    assert f"restored by ada from {day}" in shown
+    assert PRINCIPAL not in {v.version.author for v in history.versions(path)}
+    (record,) = [
+        r
+        for r in life.world.app.audit.page(Where(action="committed"), 10_000, Reader("t", ""), {}).records
+        if r.detail.get("restores")
+    ]
+    assert record.detail["restores"] == done["id"]
+
+
+def _began(done: dict[str, Any]) -> float:
+    return datetime.fromisoformat(done["created_at"]).timestamp()
+
+
+def test_an_undo_that_removes_what_a_restore_made_is_told_with_who_asked(life: Life) -> None:
+    life.day()
+    commit = life.back_up()
+    life.world.clock.sleep(DAY)
+    path = next(p for p, kind in life.truth if kind == "created")
+    life.world.model.apply("delete", TWELVE[0], path=path)
+    life.back_up()
+    life.world.clock.sleep(DAY)
+    made = restore(life.world, paths=[path], at=commit)
+    life.back_up()
+    life.world.clock.sleep(DAY)
+    undone = undo(life.world, str(made["id"]))
+    life.back_up()
+    told = [(v.version.kind, v.version.author, v.version.restore) for v in life.world.app.history.versions(path)]
+    assert told[:2] == [(VersionKind.DELETED, "ada", undone["id"]), (VersionKind.CREATED, "ada", made["id"])]
+
+
+def test_whoever_saves_a_notebook_after_its_restore_is_its_author(life: Life) -> None:
+    path, _, done = _restored(life)
+    life.world.clock.sleep(30)
+    content = life.world.notebooks()[path, "PYTHON"].decode()
+    life.world.model.apply("edit", TWELVE[2], path=path, content=content)
+    life.back_up()
+    version = life.world.app.history.versions(path)[0].version
+    assert (version.author, version.restore) == (TWELVE[2], None)
+    assert done["items"][0]["found_sha256"] == version.sha256, "the bytes are those of the restore"
+
+
+def test_a_restore_is_known_where_the_log_is_not(life: Life) -> None:
+    path, _, done = _restored(life)
+    life.world.process(FaultTap(Declared("changes", "events", Fault.ERROR_BEFORE, times=9)))
+    run = life.world.back_up()
+    assert [n["code"] for n in run["notices"]] == ["authors_unknown"]
+    version = life.world.app.history.versions(path)[0].version
+    assert (version.author, version.restore) == ("ada", done["id"])
+
+
+def test_a_restore_whose_result_comes_after_the_backup_is_entered_beside_the_commit(life: Life) -> None:
+    path, commit, done = _restored(life)
+    name = f"restores/{done['id']}/result-00000.json"
+    kept = life.world.blobs.stored.pop(name)
+    life.world.process()
+    life.back_up()
+    assert life.world.app.history.versions(path)[0].version.author is None, "nobody is better than somebody else"
+    life.world.blobs.stored[name] = kept
+    life.world.clock.sleep(3_600)
+    life.world.process()
+    assert life.world.app.attribution.catch_up("later") == 1
+    put_back = life.world.app.history.version(path, commit).version
+    version = life.world.app.history.versions(path)[0].version
+    assert (version.author, version.restore, version.restored_from) == ("ada", done["id"], put_back.modified_at)
+
+
+def test_a_history_read_from_git_alone_knows_authors_and_restores(life: Life) -> None:
+    path, _, done = _restored(life)
+    life.back_up()
+    before = _makers(life.world)
+    for name in [n for n in life.world.blobs.stored if n.startswith("history")]:
+        life.world.blobs.delete(name)
+    for file in life.world.scratch.glob("history.sqlite*"):
+        file.unlink()
+    life.world.process()
+    assert _makers(life.world) == before
+    assert before[path, "changed"] == ("ada", done["id"])
+
+
+def _makers(world: World) -> dict[tuple[str, str], tuple[str | None, str | None]]:
+    """Who made the last change of each kind of each notebook, and by which restore."""
+    found = world.app.history.changes(0, 2**62)
+    return {
+        (c.found.version.path, c.found.version.kind.value): (c.found.version.author, c.found.version.restore)
+        for c in found
+    }
 
 
 @pytest.mark.parametrize("name", ["committed, not pushed", "pushed, answer lost", "pushed, manifest missing"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.attribution import NEAR_MS, Authors, Changed, ChangeEvent
+from shared.domain.attribution import NEAR_MS, Authors, Changed, ChangeEvent, Maker, RestoreWrite, RestoreWrites
 
 AT = 1_000_000_000
 
@@ -103,3 +104,91 @@ def test_an_author_is_always_one_of_the_actors(events: list[ChangeEvent], path: 
     assert authors.of(Changed(path, 7, at)) in actors | {None}
     assert authors.of(Changed(path, 7, at, "/x", 5)) in actors | {None}
     assert authors.of_removal(path, 7, at) in actors | {None}
+
+
+BACKUP = "backup@example.com"
+PEOPLE = ("ada", "bob", "cyn")
+happenings = st.lists(
+    st.tuples(
+        st.sampled_from(["edit", "restore"]),
+        st.integers(1, 3),
+        st.sampled_from(PEOPLE),
+        st.sampled_from(["one", "two"]),
+        st.integers(1, 3 * NEAR_MS),
+        st.integers(-NEAR_MS, NEAR_MS),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(happenings)
+def test_a_restore_is_seen_in_what_it_left_and_in_nothing_that_was_saved_since(
+    drawn: list[tuple[str, int, str, str, int, int, bool]],
+) -> None:
+    """Each notebook is told by the last that happened to it, though our clock is not the workspace's."""
+    at, events, writes = AT, [], []
+    last: dict[int, tuple[str, str, str, int, str]] = {}
+    for number, (what, notebook, who, sha256, pause, skew, late) in enumerate(drawn):
+        at += pause
+        last[notebook] = (what, who, sha256, at, f"r{number}")
+        if what == "edit":
+            events.append(_event(at, who, notebook=str(notebook)))
+            continue
+        own = _event(at, BACKUP, "importNotebook", notebook=str(notebook))
+        events += [] if late else [own]
+        began, ended = at + skew, at + skew if number % 2 else None
+        writes.append(RestoreWrite(f"r{number}", who, f"/c/{notebook}", notebook, began, ended, at, sha256, 5))
+    authors = Authors(events, [BACKUP], RestoreWrites(writes))
+    for notebook, (what, who, sha256, modified_at, restore) in last.items():
+        found = authors.maker(Changed(f"/c/{notebook}", notebook, modified_at, sha256=sha256))
+        by = found.restore.restore if found.restore else None
+        assert (found.author, by) == (who, restore if what == "restore" else None)
+        assert authors.maker(Changed("/elsewhere", 99, modified_at, sha256=sha256)) == Maker(None)
+        assert authors.maker(Changed(f"/c/{notebook}", notebook, modified_at, sha256="other")).restore is None
+
+
+WRITE = RestoreWrite("r1", "ada", "/c/job", 7, AT - 10, AT + 10, AT, "one", 5)
+
+
+@pytest.mark.parametrize(
+    ("write", "found", "seen"),
+    [
+        ({}, {}, True),
+        ({"ended_ms": None}, {}, True),
+        ({}, {"sha256": None}, False),
+        ({}, {"modified_at": AT + 1}, False),
+        ({}, {"object_id": 8}, False),
+        ({}, {"object_id": 0}, True),
+        ({}, {"object_id": 0, "path": "/c/now", "old_path": "/c/job", "old_modified_at": 1}, True),
+        ({}, {"path": "/c/now", "old_path": "/c/job", "old_modified_at": AT}, False),
+        ({"began_ms": AT + NEAR_MS + 1, "ended_ms": None}, {}, False),
+        ({"began_ms": 0, "ended_ms": AT - NEAR_MS - 1}, {}, False),
+        ({"sha256": None}, {}, False),
+    ],
+    ids=str,
+)
+def test_a_restore_is_seen_by_object_bytes_and_moment(write: dict[str, Any], found: dict[str, Any], seen: bool) -> None:
+    changed = _changed(**{"sha256": "one", **found})
+    made = Authors([], [], RestoreWrites([replace(WRITE, **write)])).maker(changed)
+    assert (made.author, made.restore is not None) == (("ada", True) if seen else (None, False))
+
+
+def test_what_our_own_principal_wrote_last_is_not_the_work_of_whoever_edited_just_before() -> None:
+    events = [_event(AT - 60_000, "bob", notebook="7"), _event(AT, BACKUP, "importNotebook", notebook="7")]
+    assert Authors(events, [BACKUP]).of(_changed()) is None
+    assert Authors(events, [BACKUP]).of(_changed(modified_at=AT - 60_000)) == "bob"
+
+
+def test_a_removal_by_a_restore_is_told_unless_somebody_removed_that_very_notebook() -> None:
+    removed = replace(WRITE, sha256=None, modified_at=0)
+    restores = RestoreWrites([removed])
+    by_hand = _event(AT + 5, "bob", "deleteNotebook", notebook="7", path="/c/job")
+    folder = _event(AT + 9, "cyn", "deleteFolder", notebook="1", path="/c")
+    assert Authors([], [], restores).remover("/c/job", 7, AT) == Maker("ada", removed)
+    assert Authors([folder], [], restores).remover("/c/job", 7, AT) == Maker("ada", removed)
+    assert Authors([folder], [], restores).remover("/c/job", 0, AT) == Maker("ada", removed)
+    assert Authors([by_hand], [], restores).remover("/c/job", 7, AT) == Maker("bob")
+    assert Authors([folder], [], restores).remover("/c/job", 8, AT) == Maker("cyn")
+    assert Authors([], [], restores).remover("/c/job", 7, AT + 10 + NEAR_MS) == Maker(None)
+    assert Authors([], [], RestoreWrites([WRITE])).remover("/c/job", 7, AT) == Maker(None)

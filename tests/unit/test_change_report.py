@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,12 +212,24 @@ def test_links_name_the_file_of_the_commit(history: History) -> None:
     assert {(c["commit_link"], c["difference_link"]) for c in report_json(unknown)["changes"]} == {(None, None)}
 
 
-def test_a_lost_log_costs_the_link_to_the_difference_alone(history: History) -> None:
-    for name in list(history.log._blobs.stored):
-        history.log._blobs.delete(name)
-    changes = report_json(reports(history).changes(DAY, Selection(), 10))["changes"]
-    assert [c["difference_link"] for c in changes] == [None] * 5
-    assert all(c["commit_link"] for c in changes)
+def test_what_a_restore_did_is_told_as_such_in_every_format(tmp_path: Path) -> None:
+    history = new_history(tmp_path)
+    history.write(f"{ROOT}/back", LINES[:2], "ada@example.com")
+    history.write(f"{ROOT}/gone", LINES[:2], "ada@example.com")
+    history.commit(MIDNIGHT_MS - 24 * HOUR_MS)
+    history.write(f"{ROOT}/back", LINES[:3], "bob@example.com")
+    history.delete(f"{ROOT}/gone", "bob@example.com")
+    marks = {"restore": "20261124T010203Z-abcdef", "restored_from": MIDNIGHT_MS - 25 * HOUR_MS}
+    history.waiting = [(replace(version, **marks), event) for version, event in history.waiting]
+    history.commit(MIDNIGHT_MS)
+    found = reports(history, PEOPLE).changes(DAY, Selection(), 10)
+    for change in report_json(found)["changes"]:
+        assert (change["restore"], change["restored_from"]) == (marks["restore"], "2026-11-22T23:00:00+00:00")
+    for shown in (report_html(found), report_text(found)):
+        assert "restored by Bob from 2026-11-22 23:00" in shown
+        assert "deleted by Bob in a restore" in shown
+    table = b"".join(report_csv(found)).decode("utf-8-sig").splitlines()
+    assert [row["restore"] for row in csv.DictReader(table)] == [marks["restore"]] * 2
 
 
 def test_a_missing_content_leaves_its_lines_out_and_the_report_says_so(history: History) -> None:

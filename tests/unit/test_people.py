@@ -23,6 +23,12 @@ def test_who_is_not_in_the_mapping_goes_by_their_mail_and_nobody_by_unknown() ->
     assert people.of(None) is people.of(" ") is UNKNOWN
 
 
+def test_a_name_means_the_only_person_who_has_it() -> None:
+    people = People.parse('{"ada@x.org": {"name": "Ada L"}, "bob@x.org": {"name": "B"}, "bo@x.org": {"name": "B"}}')
+    assert people.of("ada l").mail == "ada@x.org"
+    assert people.of("B") == Person("B", "B")
+
+
 @pytest.mark.parametrize(
     "text",
     [

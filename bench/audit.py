@@ -1,19 +1,24 @@
-"""The audit trail on Azurite: records a second appended one by one, by eight writers, in batches; and verified.
+"""The audit trail on Azurite: records a second, appended one by one, by eight processes, in batches; and verified.
 
-`python -m bench.audit --records 10000`
+Then the report of all of it, beside as many changes of notebooks: its size, seconds and memory, and its PDF where
+there is a Chromium. `python -m bench.audit --records 10000`
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import typer
 
+from bench.audit_writer import name
 from local.azurite import Azurite
 from shared.adapters.storage import StorageClients
 from shared.clock import SystemClock
@@ -25,7 +30,10 @@ BATCH = 100
 
 
 def main(records: int = 10_000, single: int = 500) -> None:
-    """Print one line of JSON for each part; `single` records are appended one by one, and as many by eight writers."""
+    """Print one line of JSON for each part; `single` records are appended one by one, and as many by eight writers.
+
+    Ends with 1 where the chain does not hold in the end, or a record of a writer is missing or twice.
+    """
     with tempfile.TemporaryDirectory() as scratch, Azurite(Path(scratch)) as azurite:
         trail = _trail(azurite.connection_string)
         trail.append(_entry(0))
@@ -33,7 +41,7 @@ def main(records: int = 10_000, single: int = 500) -> None:
         for number in range(single):
             trail.append(_entry(number))
         _show("one writer, one by one", began, single)
-        _eight(azurite.connection_string, single)
+        whole = _eight(azurite.connection_string, trail, single)
         began, left = time.monotonic(), max(records - trail.head().sequence, 0)
         for first in range(0, left, BATCH):
             trail.append_many([_entry(n) for n in range(first, min(first + BATCH, left))])
@@ -41,20 +49,37 @@ def main(records: int = 10_000, single: int = 500) -> None:
         began = time.monotonic()
         verdict = trail.verify()
         _show("verified", began, verdict.records, intact=verdict.intact)
+        _report(azurite.connection_string, Path(scratch), verdict.records)
+    sys.exit(0 if verdict.intact and whole else 1)
 
 
-def _eight(connection: str, count: int) -> None:
-    """Each writer is a process as far as the trail can tell: it shares no lock with the others."""
-    trails = [_trail(connection) for _ in range(WRITERS)]
-
-    def write(trail: AuditTrail) -> None:
-        for number in range(count // WRITERS):
-            trail.append(_entry(number))
-
+def _eight(connection: str, trail: AuditTrail, count: int) -> bool:
+    """Eight processes append to one chain at the same time; whether each of their records is in it once."""
+    before, each = trail.head().sequence, count // WRITERS
+    command = [sys.executable, "-m", "bench.audit_writer", str(each)]
+    environment = {**os.environ, "AzureWebJobsStorage": connection}
+    writers = [
+        subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        for n in range(WRITERS)
+    ]
+    for writer in writers:
+        cast("IO[bytes]", writer.stdout).readline()  # it has started, and waits
     began = time.monotonic()
-    with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(write, trails))
-    _show(f"{WRITERS} writers, one by one", began, count // WRITERS * WRITERS)
+    for writer in writers:
+        cast("IO[bytes]", writer.stdin).close()
+    ended = [writer.wait() for writer in writers]
+    verdict = trail.verify()
+    written = Counter(r.object for r in trail.records() if r.sequence > before)
+    expected = {name(writer, number) for writer in range(WRITERS) for number in range(each)}
+    whole = written.keys() == expected and written.total() == len(expected) and not any(ended)
+    _show(f"{WRITERS} processes, one by one", began, len(expected), intact=verdict.intact, each_once=whole)
+    return whole and verdict.intact
+
+
+def _report(connection: str, scratch: Path, count: int) -> None:
+    """In a process of its own, whose memory is that of the report alone."""
+    command = [sys.executable, "-m", "bench.audit_report", str(scratch / "report.html"), str(count)]
+    subprocess.run(command, env={**os.environ, "AzureWebJobsStorage": connection}, check=True)
 
 
 def _trail(connection: str) -> AuditTrail:

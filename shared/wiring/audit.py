@@ -8,6 +8,7 @@ from shared.services.audit_proof import AuditAnchors, AuditProof
 from shared.services.audit_report import AuditReports
 from shared.services.audit_retention import AuditRetention
 from shared.services.audit_rows import AuditRows
+from shared.services.history import HistoryService
 from shared.services.recorder import AnchorStore
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
@@ -25,9 +26,9 @@ def audit_care(settings: Settings, a: Adapters, s: Stores) -> AuditCare:
     )
 
 
-def audit_access(a: Adapters, s: Stores) -> AuditAccess:
+def audit_access(a: Adapters, s: Stores, history: HistoryService) -> AuditAccess:
     proof = _proof(a)
-    reports = AuditReports(proof=proof, manifests=s.manifests, log=s.versions, clock=a.clock)
+    reports = AuditReports(proof=proof, history=history, clock=a.clock)
     return AuditAccess(rows=AuditRows(a.tables), proof=proof, reports=reports, recorder=s.recorder, blobs=a.blobs)
 
 

@@ -125,7 +125,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         content=content,
         compare=CompareService(content),
         recorder=s.recorder,
-        audit=audit_access(a, s),
+        audit=audit_access(a, s, history),
         restores=restores,
         capacity=capacity,
         dashboard=dashboard_service(settings, a, s, restores, capacity),

@@ -17,6 +17,7 @@ import requests
 
 from local.azurite import Azurite
 from local.processes import ChildProcess, free_port, port_answers
+from local.shifted_clock import ShiftedClock
 
 ROOT = Path(__file__).resolve().parent.parent
 REPOSITORY = "notebooks.git"
@@ -30,7 +31,8 @@ class DataInUse(Exception):
 class SystemOptions:
     """What `./start` was asked for. `port` 0 takes a free one; latency and ceiling are the simulator's.
 
-    `invisible_seconds` is how long a message stays hidden that a host took and did not settle.
+    `invisible_seconds` is how long a message stays hidden that a host took and did not settle. With
+    `shifted`, app and workspace go by a clock that can be put forward.
     """
 
     data: Path
@@ -42,6 +44,7 @@ class SystemOptions:
     ceiling: float = 0.0
     plain: bool = False
     invisible_seconds: int = 600
+    shifted: bool = False
 
 
 class LocalSystem:
@@ -68,6 +71,15 @@ class LocalSystem:
         """The key of the admin routes."""
         return str(json.loads((self.options.data / "host" / "keys.json").read_text())["master"])
 
+    @property
+    def clock(self) -> ShiftedClock:
+        """The time of a system with a clock that can be put forward."""
+        return ShiftedClock(self.options.data / "clock")
+
+    @property
+    def _clock_arguments(self) -> list[str]:
+        return ["--clock-file", str(self.options.data / "clock")] if self.options.shifted else []
+
     def start(self) -> None:
         """Start what is embedded, then the host; write the address file. Raises `StartFailed`, `DataInUse`."""
         try:
@@ -88,6 +100,7 @@ class LocalSystem:
         arguments = [str(port), str(self.options.data / "host"), "--app-dir", str(ROOT)]
         arguments += ["--invisible-seconds", str(self.options.invisible_seconds)]
         arguments += ["--crash-at", crash_at] if crash_at else []
+        arguments += self._clock_arguments
         host = self._spawn("functions-host", "local.functions_host", arguments, self.settings)
         keys = self.options.data / "host" / "keys.json"
         host.wait_until(lambda: port_answers(port) and keys.exists())
@@ -163,7 +176,7 @@ class LocalSystem:
         arguments = [str(port), str(o.data / "workspace"), "--notebooks", str(o.notebooks)]
         arguments += ["--root", os.environ.get("BACKUP_ROOT", "/Clients"), "--folders", str(o.folders)]
         arguments += ["--latency-ms", str(o.latency_ms), "--ceiling", str(o.ceiling)]
-        arguments += ["--plain"] if o.plain else []
+        arguments += (["--plain"] if o.plain else []) + self._clock_arguments
         arguments += ["--from", str(o.workspace_from.resolve())] if o.workspace_from else []
         tokens = {
             "SIMULATOR_TOKEN": self.secrets["workspace"],

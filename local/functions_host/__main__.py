@@ -21,7 +21,8 @@ from local.functions_host.http import HttpFront, Keys, client_binding
 from local.functions_host.queues import INVISIBLE_SECONDS, QueueListener, QueueOptions, send_message
 from local.functions_host.timers import TimerListener
 from local.git_server import serve
-from shared.wiring import decorate
+from local.shifted_clock import ShiftedClock
+from shared.wiring import Adapters, decorate
 
 
 def main(
@@ -30,12 +31,14 @@ def main(
     app_dir: Path = Path(),
     crash_at: str | None = None,
     invisible_seconds: int = INVISIBLE_SECONDS,
+    clock_file: Path | None = None,
 ) -> None:
-    """Load the app, start its listeners, and serve; die at the point called `crash_at`, if one is named."""
+    """Load the app, start its listeners, and serve; die at the point called `crash_at`, if one is named.
+
+    `clock_file` says by how many seconds the app's clock is ahead.
+    """
     settings = load_host_json(app_dir)
-    if crash_at:
-        point = CRASH_POINTS[crash_at]
-        decorate(lambda adapters: tapped(adapters, CrashTap(point, kill_this_process)))
+    decorate(lambda adapters: _around(adapters, crash_at, clock_file))
     functions = load_app(app_dir.resolve())
     client = client_binding(f"http://127.0.0.1:{port}")
     engine = _engine(functions, settings, data)
@@ -56,6 +59,13 @@ def main(
         listener.stop()
     front.close()
     engine.stop()
+
+
+def _around(adapters: Adapters, crash_at: str | None, clock_file: Path | None) -> Adapters:
+    """The real adapters, with what a trial puts around them."""
+    if clock_file:
+        adapters = replace(adapters, clock=ShiftedClock(clock_file))
+    return tapped(adapters, CrashTap(CRASH_POINTS[crash_at], kill_this_process)) if crash_at else adapters
 
 
 def _of(functions: list[LoadedFunction], kind: str) -> list[LoadedFunction]:

@@ -12,9 +12,11 @@ from typing import Annotated, Any
 import typer
 from aiohttp import web
 
+from local.shifted_clock import ShiftedClock
 from local.workspace.generate import generate, load_folder
 from local.workspace.model import WorkspaceModel
 from local.workspace.server import WorkspaceServer
+from shared.clock import SystemClock
 
 MOST_BODY_BYTES = 64 * 2**20
 USER = "backup@example.com"
@@ -33,6 +35,7 @@ def main(
     latency_ms: float = 0.0,
     ceiling: float = 0.0,
     plain: bool = False,
+    clock_file: Path | None = None,
 ) -> None:
     """Fill a workspace, or go on with the one that `data` describes, and serve it."""
     data.mkdir(parents=True, exist_ok=True)
@@ -46,7 +49,8 @@ def main(
     values |= {"plain": plain, "source": str(source.resolve()) if source else ""}
     if stored.exists():
         values = json.loads(stored.read_text())
-    model = WorkspaceModel(data / "journal.jsonl")
+    clock = ShiftedClock(clock_file) if clock_file else SystemClock()
+    model = WorkspaceModel(data / "journal.jsonl", lambda: clock.now().timestamp())
     if values["source"]:
         load_folder(model, str(values["root"]), Path(str(values["source"])))
     else:

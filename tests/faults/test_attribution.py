@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,9 @@ from shared.services.audit_rows import Where
 from shared.services.maintenance import Kind
 from shared.services.report_html import report_html
 from tests.faults.recovering import restore, undo
+from tests.people_at_work import TWELVE, Counts, PeopleAtWork, Truth
 from tests.remotes import GitRemote
 
-NAMES = ("ada", "bob", "cyn", "dan", "eve", "fay", "gus", "hal", "ivy", "jon", "kim", "lou")
-TWELVE = tuple(f"{name}@example.com" for name in NAMES)
 DAY = 86_400
 type Told = dict[tuple[str, str], str | None]
 """Who did what: by path and kind of change."""
@@ -33,18 +32,22 @@ type Told = dict[tuple[str, str], str | None]
 
 @dataclass
 class Life:
-    """A world that twelve people work in; `truth` is who did what since the last backup."""
+    """A world that twelve people work in."""
 
     world: World
-    truth: Told = field(default_factory=dict)
-    touched: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        world = self.world
+        self.people = PeopleAtWork(world.draw, self._apply, self._notebooks, world.clock.sleep)
+
+    @property
+    def truth(self) -> Truth:
+        """Who did what since the last backup."""
+        return self.people.truth
 
     def day(self, acts: int = 14) -> None:
         """Some acts, none of them twice on one notebook."""
-        self.truth, self.touched = {}, set()
-        for _ in range(acts):
-            self.world.clock.sleep(self.world.draw.random() * 1_800)
-            self._act(self.world.draw.choice(TWELVE))
+        self.people.day(acts)
 
     def back_up(self) -> str:
         """A backup that succeeds; its commit."""
@@ -56,14 +59,15 @@ class Life:
         """What the history says of the last run."""
         history = self.world.app.history
         latest = history.moment("latest")
-        found = [v for path in self._paths() for v in history.versions(path) if v.commit.run_id == latest.run_id]
+        paths = {path for path, _ in self.truth}
+        found = [v for path in paths for v in history.versions(path) if v.commit.run_id == latest.run_id]
         return {
             (v.version.path, v.version.kind.value): v.version.author
             for v in found
             if v.version.kind is not VersionKind.MOVED_AWAY
         }
 
-    def reported(self) -> Counter[tuple[str, str]]:
+    def reported(self) -> Counts:
         """What the report of the last day counts, by person and kind of change."""
         reports = self.world.app.reports
         found = reports.changes(reports.period(None, None), Selection(), 10_000).report
@@ -71,35 +75,11 @@ class Life:
         groups = {g.key.name: g.tally.kinds for g in found.people}
         return Counter({(name, kind.value): count for name, kinds in groups.items() for kind, count in kinds.items()})
 
-    def expected(self) -> Counter[tuple[str, str]]:
-        """The same, as the world itself kept it."""
-        return Counter((str(who), kind) for (_, kind), who in self.truth.items())
+    def _apply(self, op: str, user: str, /, **fields: str) -> None:
+        self.world.model.apply(op, user, **fields)
 
-    def _paths(self) -> set[str]:
-        return {path for path, _ in self.truth}
-
-    def _act(self, who: str) -> None:
-        draw = self.world.draw
-        free = sorted(p for p, _ in self.world.notebooks() if p not in self.touched)
-        op = draw.choice(["edit", "edit", "edit", "create", "move", "delete"]) if len(free) > 4 else "create"
-        if op == "create":
-            path = f"{ROOT}/made {len(self.world.model.audit)}"
-            self._do(who, "create", path, VersionKind.CREATED, language="PYTHON", content=f"# {draw.random()}\n")
-            return
-        path = draw.choice(free)
-        if op == "edit":
-            self._do(who, "edit", path, VersionKind.CHANGED, content=f"# {draw.random()}\n")
-        elif op == "delete":
-            self._do(who, "delete", path, VersionKind.DELETED)
-        else:
-            to = f"{path} moved {len(self.world.model.audit)}"
-            self._do(who, "move", path, VersionKind.RENAMED, to=to)
-
-    def _do(self, who: str, op: str, path: str, kind: VersionKind, **given: str) -> None:
-        self.world.model.apply(op, who, path=path, **given)
-        found = given.get("to", path)
-        self.touched |= {path, found}
-        self.truth[(found, kind.value)] = who
+    def _notebooks(self) -> list[str]:
+        return [path for path, _ in self.world.notebooks()]
 
 
 @pytest.fixture(params=["memory", "git"])
@@ -115,7 +95,7 @@ def test_each_change_of_thirty_days_is_told_with_who_made_it(life: Life) -> None
         life.day()
         life.back_up()
         assert life.told() == life.truth
-        assert life.reported() == life.expected()
+        assert life.reported() == life.people.counts()
         commits.update(set(life.truth.values()) - {None})
         life.world.clock.sleep(DAY)
     by_author = Counter(f"{author}" for author in _commit_authors(life.world))

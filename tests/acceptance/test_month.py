@@ -1,0 +1,29 @@
+"""Three days of twelve people on a real system; `python -m bench.month` lives thirty."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from local.lab import Lab
+from tests.month import Month
+
+OPTIONS = {"notebooks": 30, "shifted": True}
+DAYS, ACTS = 3, 12
+pytestmark = pytest.mark.xdist_group("month")
+
+
+def test_each_day_is_told_as_it_was_and_git_counts_the_same_authors(lab: Lab) -> None:
+    month = Month(lab, random.Random(7))
+    month.begin()
+    for _ in range(DAYS):
+        month.live(ACTS)
+    assert [(day.wrong, day.at_night, day.in_the_morning) for day in month.days] == [
+        (0, True, True),
+        (0, True, True),
+        (0, None, True),
+    ]
+    assert sum(day.restores for day in month.days) > 0
+    assert month.days[-1].known_at_night < month.days[-1].changes, "no row came late"
+    assert month.shortlog() == month.commits

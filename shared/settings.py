@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     git_remote_url: Annotated[str, Field(**_alias("GIT_REMOTE_URL"))]
     git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
     git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
-    git_executable: Annotated[str, Field(**_alias("BACKUP_GIT"))] = "git"
+    git_ca_file: Annotated[Path | None, Field(**_alias("GIT_CA_FILE"))] = None
+    git_executable: Annotated[str | None, Field(**_alias("BACKUP_GIT"))] = None
     storage: Annotated[SecretStr | None, Field(**_alias("AzureWebJobsStorage"))] = None
     storage_blob_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__blobServiceUri"))] = None
     storage_queue_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__queueServiceUri"))] = None

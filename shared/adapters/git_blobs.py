@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import certifi
@@ -29,13 +30,16 @@ _DATA, _ERROR = 1, 3
 
 
 class DirectBlobs:
-    """Asks the server at `url`; `authorization` gives the value of the `Authorization` header at each request."""
+    """Asks the server at `url`; `authorization` gives the value of the `Authorization` header at each request.
 
-    def __init__(self, url: str, authorization: Callable[[], str]) -> None:
+    The server is trusted by the authorities in `ca_file`, or the public ones.
+    """
+
+    def __init__(self, url: str, authorization: Callable[[], str], ca_file: Path | None = None) -> None:
         self._url, self._authorization = f"{url.rstrip('/')}/git-upload-pack", authorization
         self._able = urlsplit(url).scheme in ("http", "https")
         self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=8, retries=False, timeout=_TIMEOUT, ca_certs=certifi.where()
+            num_pools=1, maxsize=8, retries=False, timeout=_TIMEOUT, ca_certs=ca_file or certifi.where()
         )
 
     def get(self, wanted: Collection[str]) -> dict[str, bytes] | None:

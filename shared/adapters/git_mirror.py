@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import git
-from git.exc import GitCommandError
-
+from shared.adapters.git_library import gitpython
+from shared.adapters.git_program import SYSTEM_GIT, FindGit, GitProgram
 from shared.errors import RepositoryError
+
+if TYPE_CHECKING:
+    import git
+    from git.exc import CommandError
 
 _POST_BUFFER_BYTES = 512 * 2**20
 """A push is sent in one request up to this size: chunked requests are refused by some proxies."""
 _PIPE = -1
 _MOST_PACKS = 40
 """Each fetch and each commit leaves a pack, and every look-up asks each: beyond this the mirror is made anew."""
+_REMEDY = (
+    "Install git, or name one with BACKUP_GIT. A deployed app has its own if ./package made it: it runs from "
+    "BACKUP_SCRATCH, which must not be mounted noexec"
+)
 
 
 class GitMirror:
@@ -28,8 +35,8 @@ class GitMirror:
     environment alone, so that it is in no configuration file, address or argument list.
     """
 
-    def __init__(self, url: str, path: Path, authorization: Callable[[], str], executable: str) -> None:
-        self._url, self.path, self._authorization, self._executable = url, path, authorization, executable
+    def __init__(self, url: str, path: Path, authorization: Callable[[], str], git: FindGit = SYSTEM_GIT) -> None:
+        self._url, self.path, self._authorization, self._program = url, path, authorization, git
         self._opening = threading.Lock()
 
     def forget(self) -> None:
@@ -48,14 +55,12 @@ class GitMirror:
     ) -> bytes:
         """What a git command prints. Raises `RepositoryError` with what git said."""
         env = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", **(environment or {})}
-        options: dict[str, Any] = {"env": env, "stdout_as_string": False, "strip_newline_in_stdout": False}
-        try:
+        options: dict[str, Any] = {"stdout_as_string": False, "strip_newline_in_stdout": False}
+        with self._errors(action):
             if stdin is None:
-                return self._execute([self._git(), *arguments], **options)
+                return bytes(self._execute(arguments, env, **options))
             with stdin.open("rb") as stream:
-                return self._execute([self._git(), *arguments], istream=stream, **options)
-        except GitCommandError as error:
-            raise RepositoryError(action=action, detail=_detail(error)) from None
+                return bytes(self._execute(arguments, env, istream=stream, **options))
 
     def text(self, action: str, *arguments: str) -> str:
         """What a git command prints, as text."""
@@ -103,9 +108,9 @@ class GitMirror:
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> Iterator[tuple[Any, IO[bytes], IO[bytes]]]:
         """A git process with its input and output; it has ended when the block ends."""
-        command = [self._git(), *arguments]
         # GitPython's handle ends the process when it is dropped: it is kept for the length of the block.
-        handle: Any = self._open().git.execute(command, istream=_PIPE, as_process=True, env=dict(environment or {}))
+        with self._errors("start git"):
+            handle = self._execute(arguments, environment or {}, istream=_PIPE, as_process=True)
         process = handle.proc
         try:
             yield process, process.stdin, process.stdout
@@ -117,27 +122,38 @@ class GitMirror:
                     continue
             process.wait()
 
-    def _execute(self, command: list[str], **options: Any) -> bytes:
-        output: bytes = self._open().git.execute(command, **options)
-        return output
+    def _execute(self, arguments: Sequence[str], environment: Mapping[str, str], **options: Any) -> Any:
+        """What GitPython gives for a command: its output, or a handle of the process."""
+        program = self._program()
+        env = {**program.environment, **environment}
+        return self._open(program).git.execute([program.executable, *arguments], env=env, **options)
 
-    def _git(self) -> str:
-        return git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git"
+    @contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        library = gitpython()
+        try:
+            yield
+        except library.exc.GitCommandError as error:
+            raise RepositoryError(action=action, detail=_detail(error)) from None
+        except (library.exc.GitCommandNotFound, PermissionError):
+            raise RepositoryError(
+                action=action, detail=f"{self._program().executable} cannot be run. {_REMEDY}"
+            ) from None
 
-    def _open(self) -> git.Repo:
+    def _open(self, program: GitProgram) -> git.Repo:
         # Of two threads that find no mirror, one would remove what the other is making.
         with self._opening:
-            return self._opened()
+            return self._opened(program)
 
-    def _opened(self) -> git.Repo:
-        if not (self.path / "HEAD").exists():
+    def _opened(self, program: GitProgram) -> git.Repo:
+        library = gitpython()
+        library.Git.GIT_PYTHON_GIT_EXECUTABLE = program.executable
+        if (self.path / "HEAD").exists():
+            repo: git.Repo = library.Repo(self.path)
+        else:
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            repo = git.Repo.init(self.path, bare=True)
-        else:
-            repo = git.Repo(self.path)
-        if self._executable != "git":
-            git.refresh(self._executable)
+            repo = library.Repo.init(self.path, bare=True, env=dict(program.environment))
         self._configure(repo)
         return repo
 
@@ -168,7 +184,7 @@ def _section(name: str) -> str:
     return f'{section} "{subsection}"' if subsection else section
 
 
-def _detail(error: GitCommandError) -> str:
+def _detail(error: CommandError) -> str:
     """What git said, without the command line: it names the remote's address."""
     text = f"{error.stdout or ''}\n{error.stderr or ''}".replace("stdout:", "").replace("stderr:", "")
     return " ".join(text.split())[-500:] or f"git ended with {error.status}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.adapters.git_blobs import DirectBlobs
 from shared.adapters.git_log import LOG_ARGUMENTS, read_log
 from shared.adapters.git_mirror import GitMirror
+from shared.adapters.git_program import SYSTEM_GIT, FindGit
 from shared.adapters.git_stream import commit_stream
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import GitCommit, PointFile, Signature, WriteFile
@@ -27,11 +28,18 @@ class GitRepository:
     """See `shared.protocols.Repository`; `authorization` gives the value of the `Authorization` header."""
 
     def __init__(
-        self, url: str, branch: str, mirror: Path, authorization: Callable[[], str], *, git_executable: str = "git"
+        self,
+        url: str,
+        branch: str,
+        mirror: Path,
+        authorization: Callable[[], str],
+        *,
+        git: FindGit = SYSTEM_GIT,
+        ca_file: Path | None = None,
     ) -> None:
         self._ref = f"refs/heads/{branch}"
-        self._mirror = GitMirror(url, mirror, authorization, git_executable)
-        self._direct = DirectBlobs(url, authorization)
+        self._mirror = GitMirror(url, mirror, authorization, git)
+        self._direct = DirectBlobs(url, authorization, ca_file)
 
     def fetch(self) -> str | None:
         """See `Repository.fetch`."""

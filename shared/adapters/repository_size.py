@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import certifi
@@ -37,11 +38,19 @@ _log = logging.getLogger("backup.capacity")
 class GitSizeMeter:
     """See `shared.protocols.SizeMeter`; `authorization` gives the value of the `Authorization` header."""
 
-    def __init__(self, url: str, authorization: Callable[[], str], *, most_bytes: int = MOST_PACK_BYTES) -> None:
+    def __init__(
+        self,
+        url: str,
+        authorization: Callable[[], str],
+        *,
+        most_bytes: int = MOST_PACK_BYTES,
+        ca_file: Path | None = None,
+    ) -> None:
         self._url, self._authorization, self._most = url.rstrip("/"), authorization, most_bytes
         retry = urllib3.Retry(total=3, redirect=0, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
         timeout = urllib3.Timeout(connect=10, read=120)
-        self._pool = urllib3.PoolManager(num_pools=1, retries=retry, timeout=timeout, ca_certs=certifi.where())
+        certificates = ca_file or certifi.where()
+        self._pool = urllib3.PoolManager(num_pools=1, retries=retry, timeout=timeout, ca_certs=certificates)
 
     def measure(self, head: str, known: RepositorySize | None) -> RepositorySize:
         """See `SizeMeter.measure`."""

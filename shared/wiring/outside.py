@@ -31,6 +31,7 @@ from shared.protocols import (
 )
 from shared.redaction import remember
 from shared.settings import Settings
+from shared.wiring.git import find_git
 from shared.wiring.messengers import connect_mailer, connect_telemetry
 
 
@@ -77,7 +78,11 @@ def connect(settings: Settings) -> Adapters:
         workspace=workspace,
         repository=_repository(settings, credential, "mirror.git"),
         reader=_repository(settings, credential, "reader.git"),
-        meter=GitSizeMeter(settings.git_remote_url, git_authorization(settings.git_token, credential)),
+        meter=GitSizeMeter(
+            settings.git_remote_url,
+            git_authorization(settings.git_token, credential),
+            ca_file=settings.git_ca_file,
+        ),
         blobs=clients.blobs(settings.container),
         queue=clients.queues(),
         tables=clients.tables(),
@@ -95,7 +100,8 @@ def _repository(settings: Settings, credential: Callable[[], TokenCredential], m
         settings.git_branch,
         settings.scratch / mirror,
         git_authorization(settings.git_token, credential),
-        git_executable=settings.git_executable,
+        git=find_git(settings),
+        ca_file=settings.git_ca_file,
     )
 
 

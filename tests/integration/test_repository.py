@@ -92,7 +92,7 @@ def test_the_server_refuses_a_tree_that_no_checkout_should_hold(server: Served, 
 @pytest.mark.parametrize("commands", [1, 2, 3, 4])
 def test_a_stream_that_ends_between_two_commands_makes_nothing(tmp_path: Path, commands: int) -> None:
     """Its sender was killed there: without `--done`, git would take what came for the whole commit."""
-    mirror = GitMirror("http://127.0.0.1:9/none.git", tmp_path / "mirror", lambda: BASIC, "git")
+    mirror = GitMirror("http://127.0.0.1:9/none.git", tmp_path / "mirror", lambda: BASIC)
     whole = b"".join(
         commit_stream("refs/backup/x", None, (), [_write("a.py", b"12"), _write("b.py", b"34")], "m", WHO, WHO)
     )

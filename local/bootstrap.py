@@ -38,7 +38,7 @@ def ensure_environment() -> Path:
         if stamp.exists() and stamp.read_text() == wanted and python.exists():
             return python
         _say("setting up: Python 3.13 and the pinned packages (once, about a minute)")
-        uv = _ensure_uv()
+        uv = ensure_uv()
         _run([*uv, "venv", "--quiet", "--clear", "--python", _find_python(), str(VENV)])
         _run([*uv, "pip", "sync", "--quiet", "--python", str(python), "--require-hashes", str(LOCK)])
         stamp.write_text(wanted)
@@ -58,7 +58,8 @@ def _find_python() -> str:
     return "3.13"
 
 
-def _ensure_uv() -> list[str]:
+def ensure_uv() -> list[str]:
+    """The command that is uv: an installed one, else the pinned one, fetched where it is missing."""
     found = shutil.which("uv")
     if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
         return [found]

@@ -8,15 +8,18 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import azure.functions as func
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shared.domain.audit import AuditRecord
 from shared.domain.canonical import Canonical, canonical
 from shared.domain.times import iso
 from shared.services.audit_report import PeriodReport
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SECTIONS = {
     "runs": ("Backups", "No backup ended in this period."),
@@ -39,6 +42,9 @@ def _style() -> str:
 
 @functools.cache
 def _templates() -> Environment:
+    # Loaded with the first report: it takes long.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     found = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     found.filters["time"] = lambda at_ms: (iso(at_ms) or "open")[:19].replace("T", " ")
     found.filters["moment"] = iso

@@ -11,9 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup, escape
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
 
 from shared.domain.notebooks import ExportFormat, Language
 from shared.services.content import NotebookContent
@@ -73,6 +70,10 @@ class _Written:
 
     def coloured(self) -> list[Markup]:
         """The rest of each line as HTML."""
+        # Loaded with the first notebook that is shown: it takes long.
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+
         found = highlight("\n".join([*self.rest, ""]), _lexer(self.lexer), HtmlFormatter(nowrap=True))
         *shown, last = found.split("\n")
         # Some lexers add or drop a last line, and a carriage return becomes a line of its own.
@@ -83,6 +84,8 @@ class _Written:
 
 @functools.cache
 def _lexer(name: str) -> Any:
+    from pygments.lexers import get_lexer_by_name
+
     return get_lexer_by_name(name, stripnl=False, ensurenl=False)
 
 

@@ -8,18 +8,19 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import azure.functions as func
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from pygments.formatters import HtmlFormatter
 
 from functions.highlighting import MOST_LINE_CHARACTERS, MOST_SHOWN_LINES, SEPARATOR, highlighted, source_of
 from shared.domain.differences import Block, blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
 from shared.services.compare import Difference, Side
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 CODE_STYLES = {"light": "xcode", "dark": "github-dark"}
 FOLDER = Path(__file__).with_name("templates")
@@ -34,6 +35,9 @@ CONTEXT = 3
 @functools.cache
 def _style() -> str:
     """The one style sheet, with the colours of code in both schemes; it stands in each page, allowed by its hash."""
+    # Loaded with the first page: it takes long, and most of the app shows none.
+    from pygments.formatters import HtmlFormatter
+
     # Styles whose colours have a contrast of 4.5 on plain, added and removed lines; `style.css` mends the rest.
     code = {scheme: HtmlFormatter(style=name).get_style_defs(".code") for scheme, name in CODE_STYLES.items()}
     schemes = "\n".join(f"@media (prefers-color-scheme: {scheme}) {{\n{rules}\n}}" for scheme, rules in code.items())
@@ -56,6 +60,8 @@ def headers() -> dict[str, str]:
 
 @functools.cache
 def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     found = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     found.filters["moment"] = lambda text: text[:19].replace("T", " ") if text else "unknown"
     found.filters["language"] = lambda name: NAMES.get(name, str(name))

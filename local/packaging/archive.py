@@ -9,7 +9,7 @@ from pathlib import Path
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip can hold."""
 _UNIX = 3
-_LEVEL = 9
+_LEVEL = 6
 
 
 def write_zip(folder: Path, archive: Path) -> Path:

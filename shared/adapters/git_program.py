@@ -21,7 +21,9 @@ from shared.errors import RepositoryError
 
 LOADER = "ld-linux-x86-64.so.2"
 DIGEST_FILE = "digest"
+_ACTION = "make the package's git ready"
 _INTERPRETER = 3
+_HEADER_BYTES, _PROGRAM_HEADER_BYTES = 64, 56
 _ELF64_LITTLE_ENDIAN = b"\x7fELF\x02\x01"
 
 
@@ -60,7 +62,10 @@ class PortableGit:
             programs = self._ready()
         except OSError as error:
             detail = f"{error.strerror} in {self._scratch}: set BACKUP_SCRATCH to a folder with 100 MB of room"
-            raise RepositoryError(action="make the package's git ready", detail=detail) from None
+            raise RepositoryError(action=_ACTION, detail=detail) from None
+        except ValueError as error:
+            detail = f"its program is {error}: run ./package and publish again"
+            raise RepositoryError(action=_ACTION, detail=detail) from None
         environment = {
             "LD_LIBRARY_PATH": str(self._folder / "lib"),
             "GIT_EXEC_PATH": str(programs),
@@ -80,19 +85,22 @@ class PortableGit:
     def _make(self, made: Path) -> None:
         """Fill a folder of our own, then give it its name: of several that do so at once, one is kept."""
         self._scratch.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="git-", dir=self._scratch))
-        loader = str(made.absolute() / LOADER)
+        with tempfile.TemporaryDirectory(prefix="git-", dir=self._scratch) as scratch:
+            folder = Path(scratch) / "programs"
+            folder.mkdir()
+            self._fill(folder, str(made.absolute() / LOADER))
+            try:
+                folder.rename(made)
+            except OSError:
+                if not (made / "git").exists():
+                    raise
+
+    def _fill(self, folder: Path, loader: str) -> None:
         shutil.copyfile(self._folder / "lib" / LOADER, folder / LOADER)
         for program in (self._folder / "bin").iterdir():
             (folder / program.name).write_bytes(with_loader(program.read_bytes(), loader))
         for file in (folder, *folder.iterdir()):
             file.chmod(0o755)
-        try:
-            folder.rename(made)
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
-            if not (made / "git").exists():
-                raise
 
 
 def with_loader(program: bytes, loader: str) -> bytes:
@@ -101,10 +109,12 @@ def with_loader(program: bytes, loader: str) -> bytes:
     The kernel reads the loader's path from where the program header PT_INTERP points to in the file (elf(5)), so
     the path goes to the end of the file and the header points there. Raises `ValueError` where there is none.
     """
-    if not program.startswith(_ELF64_LITTLE_ENDIAN):
+    if len(program) < _HEADER_BYTES or not program.startswith(_ELF64_LITTLE_ENDIAN):
         raise ValueError("not a 64-bit ELF program")
     (table,) = struct.unpack_from("<Q", program, 32)
     size, count = struct.unpack_from("<HH", program, 54)
+    if size != _PROGRAM_HEADER_BYTES or table + size * count > len(program):
+        raise ValueError("not a whole program")
     for header in range(table, table + size * count, size):
         if struct.unpack_from("<I", program, header)[0] == _INTERPRETER:
             changed, path = bytearray(program), os.fsencode(loader) + b"\0"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from azure.core.credentials import TokenCredential
 from pydantic import SecretStr
 
 from shared.redaction import remember
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 # Resource ids: Microsoft's own for Azure Databricks and for Azure DevOps.
 DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"

@@ -1,53 +1,70 @@
-"""The vendor's storage clients, by connection string or by identity, and the adapters over them."""
+"""Adapters over one storage account, by connection string or by identity.
+
+The vendor's clients take long to load: each is loaded when the first adapter over it is made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from azure.core.credentials import TokenCredential
-from azure.data.tables import TableServiceClient
-from azure.storage.blob import BlobServiceClient
-from azure.storage.queue import QueueServiceClient
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
-from shared.adapters.blobs import AzureBlobs
-from shared.adapters.queues import AzureQueues
-from shared.adapters.tables import AzureTables
+    from shared.adapters.blobs import AzureBlobs
+    from shared.adapters.queues import AzureQueues
+    from shared.adapters.tables import AzureTables
 
 
 @dataclass(frozen=True, slots=True)
 class StorageClients:
-    """Clients of one storage account."""
+    """How each service of an account is reached, given the vendor's class of client for it."""
 
-    blob: BlobServiceClient
-    queue: QueueServiceClient
-    table: TableServiceClient
+    _blob: Callable[[Any], Any]
+    _queue: Callable[[Any], Any]
+    _table: Callable[[Any], Any]
 
     @classmethod
     def from_connection_string(cls, text: str) -> StorageClients:
         """With an account key: Azurite's, or an account that still allows keys."""
-        return cls(
-            BlobServiceClient.from_connection_string(text),
-            QueueServiceClient.from_connection_string(text),
-            TableServiceClient.from_connection_string(text),
-        )
+
+        def connected(client: Any) -> Any:
+            return client.from_connection_string(text)
+
+        return cls(connected, connected, connected)
 
     @classmethod
-    def from_identity(cls, blob: str, queue: str, table: str, credential: TokenCredential) -> StorageClients:
+    def from_identity(
+        cls, blob: str, queue: str, table: str, credential: Callable[[], TokenCredential]
+    ) -> StorageClients:
         """With an Entra ID credential, one address a service."""
         return cls(
-            BlobServiceClient(blob, credential),
-            QueueServiceClient(queue, credential),
-            TableServiceClient(table, credential=credential),
+            lambda client: client(blob, credential=credential()),
+            lambda client: client(queue, credential=credential()),
+            lambda client: client(table, credential=credential()),
         )
 
     def blobs(self, container: str) -> AzureBlobs:
         """Blobs of one container."""
-        return AzureBlobs(self.blob, container)
+        from azure.storage.blob import BlobServiceClient
+
+        from shared.adapters.blobs import AzureBlobs
+
+        return AzureBlobs(self._blob(BlobServiceClient), container)
 
     def queues(self) -> AzureQueues:
         """Queues of the account."""
-        return AzureQueues(self.queue)
+        from azure.storage.queue import QueueServiceClient
+
+        from shared.adapters.queues import AzureQueues
+
+        return AzureQueues(self._queue(QueueServiceClient))
 
     def tables(self) -> AzureTables:
         """Tables of the account."""
-        return AzureTables(self.table)
+        from azure.data.tables import TableServiceClient
+
+        from shared.adapters.tables import AzureTables
+
+        return AzureTables(self._table(TableServiceClient))

@@ -11,9 +11,6 @@ from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import get_current
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -50,6 +47,11 @@ class Exports:
 
 def to_otlp(endpoint: str, interval_seconds: float) -> Exports:
     """To a collector at `endpoint`, by OTLP over HTTP, metrics every `interval_seconds`."""
+    # The exporters take long to load, and an app in Azure never needs these.
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
     base = endpoint.rstrip("/")
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{base}/v1/metrics"), 1000 * interval_seconds)
     spans = BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces"))

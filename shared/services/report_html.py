@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.change_report import Change, ChangeReport, Tally, team_name
 from shared.domain.line_counts import LineCount
 from shared.domain.times import iso
 from shared.domain.versions import VersionKind
 from shared.services.reports import LinkedReport
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FOLDER = Path(__file__).with_name("templates")
 MOST_GROUPS = 20
@@ -105,6 +106,9 @@ def _lines(lines: LineCount | None) -> str:
 
 @functools.cache
 def _templates() -> Environment:
+    # Loaded with the first report: it takes long.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
     found = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(("html",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from shared.adapters.secret_finder import TokenShapes
+from shared.protocols import SecretFinder
 from shared.services.attribution import AttributionService
 from shared.services.commit import CommitService
 from shared.services.commit_chain import CommitIdentity
@@ -20,6 +20,7 @@ from shared.services.stored_state import StoredStateCheck
 from shared.services.verify import VerifyService
 from shared.settings import Settings
 from shared.wiring.audit import audit_care
+from shared.wiring.deferred import deferred
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
@@ -44,8 +45,14 @@ def plan_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: S
     )
 
 
+def _token_shapes() -> SecretFinder:
+    from shared.adapters.secret_finder import TokenShapes
+
+    return TokenShapes()
+
+
 def export_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores) -> ExportService:
-    screen = SecretScreen(TokenShapes(), SecretPolicy(settings.found_tokens))
+    screen = SecretScreen(deferred(_token_shapes), SecretPolicy(settings.found_tokens))
     return ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch, screen)
 
 

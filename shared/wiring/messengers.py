@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from azure.core.credentials import TokenCredential
-
-from shared.adapters.azure_mail import AzureMailer
 from shared.adapters.log_records import bind_records, write_json
 from shared.adapters.smtp_mail import SmtpAddress, SmtpMailer
 from shared.adapters.telemetry import Exports, OpenTelemetry, to_azure_monitor, to_otlp
@@ -15,10 +13,14 @@ from shared.domain.mail import Mail
 from shared.protocols import Delivered, Delivery, Mailer
 from shared.redaction import remember
 from shared.settings import Settings
+from shared.wiring.deferred import deferred
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 _ours = logging.getLogger("backup")
 _log = logging.getLogger("backup.mail")
-type Credential = Callable[[], TokenCredential]
+type Credential = Callable[[], "TokenCredential"]
 
 
 class _Unusable:
@@ -69,15 +71,28 @@ def connect_mailer(settings: Settings, credential: Credential) -> Mailer | None:
     try:
         return _mailer(settings, credential)
     except ValueError as error:
-        _log.error("no mail can be sent: %s", error, extra={"action": "mail.connect"})
-        return _Unusable(str(error))
+        return _unusable(error)
+
+
+def _unusable(error: ValueError) -> Mailer:
+    _log.error("no mail can be sent: %s", error, extra={"action": "mail.connect"})
+    return _Unusable(str(error))
 
 
 def _mailer(settings: Settings, credential: Credential) -> Mailer | None:
     if not settings.mail_from:
         return None
     if settings.mail_endpoint:
-        return AzureMailer.connect(settings.mail_endpoint, credential(), settings.mail_from)
+        return deferred(lambda: _by_identity(settings, credential))
     if settings.smtp_url is None or not settings.smtp_url.get_secret_value():
         return None
     return SmtpMailer(SmtpAddress.parse(settings.smtp_url.get_secret_value()), settings.mail_from)
+
+
+def _by_identity(settings: Settings, credential: Credential) -> Mailer:
+    from shared.adapters.azure_mail import AzureMailer
+
+    try:
+        return AzureMailer.connect(settings.mail_endpoint or "", credential(), settings.mail_from)
+    except ValueError as error:
+        return _unusable(error)

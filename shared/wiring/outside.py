@@ -5,15 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from azure.core.credentials import TokenCredential
-from azure.identity import DefaultAzureCredential
+from typing import TYPE_CHECKING
 
 from shared.adapters.change_log import AuditTable
 from shared.adapters.identity import databricks_token, git_authorization
 from shared.adapters.limiter import AdaptiveLimiter
-from shared.adapters.repository import GitRepository
-from shared.adapters.repository_size import GitSizeMeter
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
@@ -31,8 +27,12 @@ from shared.protocols import (
 )
 from shared.redaction import remember
 from shared.settings import Settings
+from shared.wiring.deferred import deferred
 from shared.wiring.git import find_git
 from shared.wiring.messengers import connect_mailer, connect_telemetry
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +73,26 @@ def connect(settings: Settings) -> Adapters:
     workspace = DatabricksWorkspace(
         settings.databricks_host, databricks_token(settings.databricks_token, credential), limiter, clock
     )
-    warehouse = settings.databricks_warehouse_id
+    warehouse, anchors = settings.databricks_warehouse_id, settings.audit_anchor_container
     return Adapters(
         workspace=workspace,
-        repository=_repository(settings, credential, "mirror.git"),
-        reader=_repository(settings, credential, "reader.git"),
-        meter=GitSizeMeter(
-            settings.git_remote_url,
-            git_authorization(settings.git_token, credential),
-            ca_file=settings.git_ca_file,
-        ),
-        blobs=clients.blobs(settings.container),
-        queue=clients.queues(),
-        tables=clients.tables(),
+        repository=deferred(lambda: _repository(settings, credential, "mirror.git")),
+        reader=deferred(lambda: _repository(settings, credential, "reader.git")),
+        meter=deferred(lambda: _meter(settings, credential)),
+        blobs=deferred(lambda: clients.blobs(settings.container)),
+        queue=deferred(clients.queues),
+        tables=deferred(clients.tables),
         clock=clock,
         changes=AuditTable(workspace, warehouse, clock) if warehouse else None,
-        anchors=clients.blobs(settings.audit_anchor_container) if settings.audit_anchor_container else None,
+        anchors=deferred(lambda: clients.blobs(anchors)) if anchors else None,
         mailer=connect_mailer(settings, credential),
         telemetry=telemetry,
     )
 
 
-def _repository(settings: Settings, credential: Callable[[], TokenCredential], mirror: str) -> GitRepository:
+def _repository(settings: Settings, credential: Callable[[], TokenCredential], mirror: str) -> Repository:
+    from shared.adapters.repository import GitRepository
+
     return GitRepository(
         settings.git_remote_url,
         settings.git_branch,
@@ -105,11 +103,23 @@ def _repository(settings: Settings, credential: Callable[[], TokenCredential], m
     )
 
 
+def _meter(settings: Settings, credential: Callable[[], TokenCredential]) -> SizeMeter:
+    from shared.adapters.repository_size import GitSizeMeter
+
+    authorization = git_authorization(settings.git_token, credential)
+    return GitSizeMeter(settings.git_remote_url, authorization, ca_file=settings.git_ca_file)
+
+
 def _credential(settings: Settings) -> Callable[[], TokenCredential]:
     """azure-identity's credential, made when first needed: a local run never asks for one."""
-    return functools.lru_cache(maxsize=1)(
-        lambda: DefaultAzureCredential(managed_identity_client_id=settings.identity_client_id)
-    )
+
+    @functools.lru_cache(maxsize=1)
+    def made() -> TokenCredential:
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential(managed_identity_client_id=settings.identity_client_id)
+
+    return made
 
 
 def _storage(settings: Settings, credential: Callable[[], TokenCredential]) -> StorageClients:
@@ -121,4 +131,4 @@ def _storage(settings: Settings, credential: Callable[[], TokenCredential]) -> S
     if not all(uris):
         raise ValueError("set AzureWebJobsStorage, or all three AzureWebJobsStorage__*ServiceUri settings")
     blob, queue, table = (str(uri) for uri in uris)
-    return StorageClients.from_identity(blob, queue, table, credential())
+    return StorageClients.from_identity(blob, queue, table, credential)

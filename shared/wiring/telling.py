@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.adapters.mail_templates import JinjaMailTemplates
 from shared.domain.capacity import Level
+from shared.protocols import MailTemplates
 from shared.services.batch_rows import EXPORT_QUEUE
 from shared.services.endings import EndingService
 from shared.services.gauges import GaugeService, Targets
@@ -17,6 +17,7 @@ from shared.services.outbox import MAIL_QUEUE, Outbox
 from shared.services.runs import PLAN_QUEUE
 from shared.services.status import Json, StatusService
 from shared.settings import Settings
+from shared.wiring.deferred import deferred
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
@@ -51,10 +52,16 @@ class Telling:
             self.mail.size_warning(level, size, int(overview["advised_bytes"]), days)
 
 
+def _mail_templates() -> MailTemplates:
+    from shared.adapters.mail_templates import JinjaMailTemplates
+
+    return JinjaMailTemplates()
+
+
 def telling(settings: Settings, a: Adapters, s: Stores, status: StatusService) -> Telling:
     mail = MailService(
         mailer=a.mailer,
-        templates=JinjaMailTemplates(),
+        templates=deferred(_mail_templates),
         outbox=Outbox(a.tables, a.queue, a.clock),
         blobs=a.blobs,
         status=status,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 
 from local.memory.clock import ManualClock
 from local.memory.storage import MemoryBlobs, MemoryQueues, MemoryTables
@@ -47,9 +48,10 @@ def _memory() -> Storage:
 
 def _azurite(connection: str) -> Storage:
     clients, container = StorageClients.from_connection_string(connection), _name()
+    service = BlobServiceClient.from_connection_string(connection)
 
     def overwrite(name: str, data: bytes) -> None:
-        blob: Any = clients.blob.get_blob_client(container, name)
+        blob: Any = service.get_blob_client(container, name)
         blob.upload_blob(data, overwrite=True, metadata=blob.get_blob_properties().metadata)
 
     return Storage(clients.blobs(container), clients.tables(), clients.queues(), overwrite)

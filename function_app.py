@@ -7,6 +7,7 @@ import azure.durable_functions as df
 from functions import (
     audit_http,
     chain,
+    credentials_http,
     dashboard,
     maintenance,
     openapi,
@@ -26,5 +27,6 @@ app.register_functions(reports_http.blueprint)
 app.register_functions(pages.blueprint)
 app.register_functions(audit_http.blueprint)
 app.register_functions(dashboard.blueprint)
+app.register_functions(credentials_http.blueprint)
 app.register_functions(openapi.blueprint)
 app.register_functions(telling.blueprint)

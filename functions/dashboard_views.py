@@ -179,7 +179,7 @@ def _other_needs(found: Dashboard) -> Iterator[Need]:
         days = (one.expires_on - found.now.date()).days if one.expires_on else None
         if days is not None and days <= EXPIRY_WARNING_DAYS:
             what = f"{one.name} has expired" if days < 0 else f"{one.name} expires in {_many(days, 'day', 'days')}"
-            yield Need("bad" if days <= 3 else "warn", what, "Make a new one, and put it into the app's settings.")
+            yield Need("bad" if days <= 3 else "warn", what, "./backup credentials shows who renews it, and how.")
     for name in found.unread:
         yield Need("warn", f"Could not be read: {name}", "Run ./backup doctor to check the storage account.")
 
@@ -312,7 +312,8 @@ def _credential(one: Credential, today: date) -> Json:
     if one.renews_itself:
         return {"name": one.name, "state": "renews itself", "level": "good"}
     if one.expires_on is None:
-        return {"name": one.name, "state": "expiry is not known", "level": ""}
+        state = f"expiry is not known: {one.missing}" if one.missing else "expiry is not known"
+        return {"name": one.name, "state": state, "level": ""}
     days = (one.expires_on - today).days
     level = "bad" if days <= 3 else "warn" if days <= EXPIRY_WARNING_DAYS else "good"
     state = (

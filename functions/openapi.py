@@ -10,6 +10,7 @@ import azure.functions as func
 
 from shared.domain.audit import AuditAction
 from shared.domain.capacity import Level
+from shared.domain.credentials import CredentialKind
 from shared.domain.restore_request import RestoreBody, UndoBody
 from shared.domain.restores import Action, Outcome, RestoreKind, RestoreStatus
 from shared.domain.versions import VersionKind
@@ -282,6 +283,34 @@ def _running() -> Schema:
     }
 
 
+def _credentials() -> Schema:
+    rotation: Schema = {"type": ["object", "null"]}
+    credential = _object(
+        ("name", "label", "kind", "renewed_by", "days_left", "missing", "last_rotation"),
+        name=TEXT,
+        label=TEXT,
+        kind=_one_of(*CredentialKind),
+        renewed_by=TEXT,
+        expires_at=NULLABLE,
+        days_left=NUMBER,
+        source=NULLABLE,
+        missing=NULLABLE,
+        checked_at=NULLABLE,
+        last_rotation=rotation,
+    )
+    listed = _answers(_object(("credentials",), credentials=_list(credential)))
+    token = {"type": ["string", "null"], "maxLength": 16_384, "writeOnly": True}
+    body: Schema = {"type": "object", "properties": {"user_token": token}, "additionalProperties": False}
+    rotated = _answers(_object(("rotation", "step"), rotation=TEXT, step=TEXT), 202)
+    rotate = _operation("rotate_credential", rotated, body=body)
+    rotate["parameters"].append({"name": "name", "in": "path", "required": True, "schema": ID})
+    return {
+        "/api/credentials": {"get": _operation("list_credentials", listed)},
+        "/api/credentials/check": {"post": _operation("check_credentials", listed, body=body)},
+        "/api/credentials/{name}/rotate": {"post": rotate},
+    }
+
+
 def _inlined(schema: Schema) -> Schema:
     """A model's schema with its definitions in place: a component of their own they need not be."""
     known = schema.pop("$defs", {})
@@ -305,7 +334,7 @@ def document() -> Schema:
         "info": {"title": "Notebook backup", "version": "1"},
         "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-functions-key"}}},
         "security": [{"key": []}],
-        "paths": {**_running(), **_recovery(), **_audit(), **_reports()},
+        "paths": {**_running(), **_recovery(), **_audit(), **_reports(), **_credentials()},
     }
 
 

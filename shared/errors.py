@@ -84,3 +84,41 @@ class DamagedBlob(BackupError):
     """The stored blob {name} is not what was written under this name. Run `./backup verify` to see what it holds."""
 
     code = "damaged_blob"
+
+
+class VaultError(BackupError):
+    """The vault did not give or take {name}: {detail}. Check KEY_VAULT_URI and the network between app and vault."""
+
+    code = "vault_error"
+
+
+class VaultUnavailable(VaultError):
+    """The vault did not answer for {name}: {detail}. It is tried again; check its status and its network rules."""
+
+    code = "vault_unavailable"
+    retriable = True
+
+
+class VaultRefused(VaultError):
+    """The vault denies {name} to the backup's identity: {detail}. Grant Key Vault Secrets User; to rotate, Officer."""
+
+    code = "vault_refused"
+
+
+class SecretMissing(VaultError):
+    """The vault holds no {name} that can be read: store it, or correct the setting that names it."""
+
+    code = "secret_missing"
+
+
+class IssuerRefused(BackupError):
+    """The issuer of {name} refused to {action}: {detail}. Make a new token by hand, and store it in the vault."""
+
+    code = "issuer_refused"
+
+
+class IssuerUnavailable(BackupError):
+    """The issuer of {name} did not answer to {action}: {detail}. It is tried again."""
+
+    code = "issuer_unavailable"
+    retriable = True

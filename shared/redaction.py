@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 REDACTED = "[redacted]"
 _FEWEST_CHARACTERS = 8
-_MOST_REMEMBERED = 64
+_MOST_REMEMBERED = 256
 _forms: dict[str, None] = {}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_serializer, field_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.digests import Digests
@@ -29,9 +29,13 @@ class Settings(BaseSettings):
 
     databricks_host: Annotated[str, Field(**_alias("DATABRICKS_HOST"))]
     databricks_token: Annotated[SecretStr | None, Field(**_alias("DATABRICKS_TOKEN"))] = None
+    databricks_token_secret: Annotated[str | None, Field(**_alias("DATABRICKS_TOKEN_SECRET"))] = None
+    databricks_restore_token_secret: Annotated[str | None, Field(**_alias("DATABRICKS_RESTORE_TOKEN_SECRET"))] = None
     databricks_warehouse_id: Annotated[str | None, Field(**_alias("DATABRICKS_WAREHOUSE_ID"))] = None
     git_remote_url: Annotated[str, Field(**_alias("GIT_REMOTE_URL"))]
     git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
+    git_token_secret: Annotated[str | None, Field(**_alias("GIT_TOKEN_SECRET"))] = None
+    pat_api_url: Annotated[str | None, Field(**_alias("BACKUP_PAT_API_URL"))] = None
     git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
     git_ca_file: Annotated[Path | None, Field(**_alias("GIT_CA_FILE"))] = None
     git_executable: Annotated[str | None, Field(**_alias("BACKUP_GIT"))] = None
@@ -40,6 +44,7 @@ class Settings(BaseSettings):
     storage_queue_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__queueServiceUri"))] = None
     storage_table_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__tableServiceUri"))] = None
     identity_client_id: Annotated[str | None, Field(**_alias("AZURE_CLIENT_ID"))] = None
+    restore_client_id: Annotated[str | None, Field(**_alias("BACKUP_RESTORE_CLIENT_ID"))] = None
     backup_root: Annotated[str, Field(**_alias("BACKUP_ROOT"))] = "/Clients"
     backup_schedule: Annotated[str, Field(**_alias("BACKUP_SCHEDULE"))] = "0 30 2 * * *"
     container: Annotated[str, Field(**_alias("BACKUP_CONTAINER"), min_length=3, max_length=63)] = "backup"
@@ -84,6 +89,18 @@ class Settings(BaseSettings):
     otlp_endpoint: Annotated[str | None, Field(**_alias("OTEL_EXPORTER_OTLP_ENDPOINT"))] = None
     telemetry_seconds: Annotated[float, Field(**_alias("BACKUP_TELEMETRY_SECONDS"), gt=0)] = 60.0
     key_vault_uri: Annotated[str | None, Field(**_alias("KEY_VAULT_URI"))] = None
+    secret_cache_seconds: Annotated[float, Field(**_alias("BACKUP_SECRET_CACHE_SECONDS"), ge=0, le=240)] = 60.0
+    rotate_days: Annotated[int, Field(**_alias("BACKUP_ROTATE_DAYS"), ge=0)] = 14
+    token_days: Annotated[int, Field(**_alias("BACKUP_TOKEN_DAYS"), ge=1, le=730)] = 90
+
+    @model_validator(mode="after")
+    def _vault_of_secrets(self) -> Self:
+        named = (self.databricks_token_secret, self.databricks_restore_token_secret, self.git_token_secret)
+        if any(named) and not self.key_vault_uri:
+            raise ValueError("a setting that ends in _TOKEN_SECRET names a secret of a vault: set KEY_VAULT_URI, too")
+        if self.rotate_days >= self.token_days:
+            raise ValueError("BACKUP_ROTATE_DAYS must be less than BACKUP_TOKEN_DAYS: a new token would be due at once")
+        return self
 
     @field_serializer("people")
     def _counted_people(self, value: People) -> str:

@@ -8,7 +8,10 @@ from typing import Any, Protocol, cast
 
 from shared.wiring import Adapters
 
-PORTS = ("workspace", "repository", "reader", "meter", "blobs", "queue", "tables", "changes", "mailer")
+PORTS = (
+    *("workspace", "restoring", "repository", "reader", "meter", "blobs", "queue", "tables", "changes", "mailer"),
+    *("vault", "databricks_tokens", "git_tokens"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from local.faults.crash_points import Crash
 from local.faults.taps import Tap, tapped
 from local.memory.changes import MemoryChangeLog
 from local.memory.clock import ManualClock
+from local.memory.issuer import MemoryIssuer
 from local.memory.meter import MemoryMeter
 from local.memory.repository import MemoryRemote
 from local.memory.storage import MemoryBlobs, MemoryMessage, MemoryQueues, MemoryTables
+from local.memory.vault import MemoryVault
 from local.memory.workspace import MemoryWorkspace
 from local.workspace.content import EXTENSION
 from local.workspace.model import WorkspaceModel
@@ -109,6 +111,8 @@ class World:
         self.remote: Remote = remote or MemoryRemote()
         self.blobs, self.tables, self.queues = MemoryBlobs(self.clock), MemoryTables(), MemoryQueues(self.clock)
         self.anchors = MemoryBlobs(self.clock)
+        self.vault, self.databricks_tokens = MemoryVault(), MemoryIssuer(self.clock)
+        self.git_tokens = MemoryIssuer(self.clock, users=set())
         self.draw, self.seen = random.Random(seed), Counter[str]()
         self.scratch, self.settings = scratch, settings
         self._watched_at = 0.0
@@ -132,6 +136,9 @@ class World:
             anchors=self.anchors if self.settings.get("audit_anchor_container") else None,
             mailer=self.mailer,
             telemetry=self.telemetry,
+            vault=self.vault if self.settings.get("key_vault_uri") else None,
+            databricks_tokens=self.databricks_tokens,
+            git_tokens=self.git_tokens,
         )
         settings = Settings.model_validate(
             {

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from shared.adapters.git_library import gitpython
 from shared.adapters.git_program import SYSTEM_GIT, FindGit, GitProgram
+from shared.adapters.identity import renewed
 from shared.errors import RepositoryError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _POST_BUFFER_BYTES = 512 * 2**20
 """A push is sent in one request up to this size: chunked requests are refused by some proxies."""
 _PIPE = -1
+_UNAUTHORIZED = ("Authentication failed", "could not read Username", "error: 401", "HTTP 401")
+"""How git says that the server answered 401, with and without a prompt."""
 _MOST_PACKS = 40
 """Each fetch and each commit leaves a pack, and every look-up asks each: beyond this the mirror is made anew."""
 _REMEDY = (
@@ -69,14 +72,16 @@ class GitMirror:
     def remote(
         self, action: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: Path | None = None
     ) -> str:
-        """What a git command prints that talks to the remote, with its authorization."""
-        env = {
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "http.extraHeader",
-            "GIT_CONFIG_VALUE_0": f"Authorization: {self._authorization()}",
-            **(environment or {}),
-        }
-        return self.run(action, *arguments, environment=env, stdin=stdin).decode("utf-8", "replace")
+        """What a git command prints that talks to the remote, with its authorization: a new one if it is refused."""
+        header = self._authorization()
+        try:
+            found = self.run(action, *arguments, environment=_authorized(header, environment), stdin=stdin)
+        except RepositoryError as error:
+            if not (any(words in str(error) for words in _UNAUTHORIZED) and renewed(self._authorization, header)):
+                raise
+            again = _authorized(self._authorization(), environment)
+            found = self.run(action, *arguments, environment=again, stdin=stdin)
+        return found.decode("utf-8", "replace")
 
     def has(self, name: str) -> bool:
         """Whether an object is here, without asking the remote for it."""
@@ -176,6 +181,15 @@ class GitMirror:
                 section, _, option = name.rpartition(".")
                 writer.set_value(_section(section), option, value)
         marker.write_text(stamp)
+
+
+def _authorized(header: str, environment: Mapping[str, str] | None) -> dict[str, str]:
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: {header}",
+        **(environment or {}),
+    }
 
 
 def _section(name: str) -> str:

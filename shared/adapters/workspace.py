@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from shared.adapters.identity import renewed
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.clock import Clock
 from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
@@ -38,7 +39,7 @@ class _Answer:
 
 
 class DatabricksWorkspace:
-    """See `shared.protocols.Workspace`. `token` is asked before each call, so that it may expire."""
+    """See `shared.protocols.Workspace`. `token` is asked before each call; one that is refused is renewed once."""
 
     def __init__(self, host: str, token: Callable[[], str], limiter: AdaptiveLimiter, clock: Clock) -> None:
         self._host, self._token, self._limiter, self._clock = host.rstrip("/"), token, limiter, clock
@@ -116,10 +117,18 @@ class DatabricksWorkspace:
             self._clock.sleep(min(FIRST_BACKOFF_SECONDS * 2**failures, LONGEST_BACKOFF_SECONDS))
 
     def _attempt(self, method: str, url: str, body: bytes | None) -> _Answer | urllib3.exceptions.HTTPError:
-        """One call; a transport error, a body that was cut included, is returned. Tells the limiter."""
+        """One call, made again where its token was refused and there is a newer one."""
+        token = self._token()
+        answer = self._send(method, url, body, token)
+        if isinstance(answer, _Answer) and _is_token_refused(answer) and renewed(self._token, token):
+            return self._send(method, url, body, self._token())
+        return answer
+
+    def _send(self, method: str, url: str, body: bytes | None, token: str) -> _Answer | urllib3.exceptions.HTTPError:
+        """A transport error, a body that was cut included, is returned. Tells the limiter."""
         self._limiter.acquire()
         try:
-            headers = {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"}
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
             response = self._http.request(
                 method, url, body=body, headers=headers, redirect=False, enforce_content_length=True
             )
@@ -153,6 +162,11 @@ def _encoded(query: Mapping[str, str]) -> str:
 
 def _is_throttled(answer: _Answer) -> bool:
     return answer.status == 429 or (answer.status != 200 and any(c.encode() in answer.body[:300] for c in _THROTTLED))
+
+
+def _is_token_refused(answer: _Answer) -> bool:
+    """401, or the 403 that a revoked or expired personal access token gets (databricks-sdk-go#917)."""
+    return answer.status == 401 or (answer.status == 403 and b"nvalid access token" in answer.body[:300])
 
 
 def _passing_error_body(body: bytes) -> bool:

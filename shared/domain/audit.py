@@ -61,6 +61,8 @@ class AuditAction(StrEnum):
     MAIL_SENT = "mail_sent"
     MAIL_FAILED = "mail_failed"
     CREDENTIAL_ROTATED = "credential_rotated"
+    CREDENTIAL_EXPIRES = "credential_expires"
+    CREDENTIALS_CHECKED = "credentials_checked"
 
 
 class AuditResult(StrEnum):

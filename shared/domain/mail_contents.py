@@ -114,7 +114,7 @@ def credential_content(name: str, expires: datetime, days_left: int, link: str, 
         subject=f"[Notebook backup] {name} {when} ({place})",
         headline=f"{name} {when}",
         summary=f"It is good until {_moment(expires.isoformat())}. The backup fails after that.",
-        sections=(Section("", "Make a new one, store it where the app's setting points, and run ./backup doctor"),),
+        sections=(Section("", "Run ./backup credentials: it says who renews it, and how. Then run ./backup doctor"),),
         link=link,
     )
 

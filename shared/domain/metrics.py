@@ -41,6 +41,7 @@ _ALL = (
     Metric("backup.mails", MetricKind.COUNTER, "{mail}", "attempts to send a mail", ("status",)),
     Metric("backup.success.rate", MetricKind.GAUGE, "1", "share that succeeded in 30 days", ("of",)),
     Metric("backup.success.target", MetricKind.GAUGE, "1", "what that share is meant to be", ("of",)),
+    Metric("backup.credential.days_left", MetricKind.GAUGE, "d", "days until it expires", ("credential",)),
     Metric("backup.success.age", MetricKind.GAUGE, "s", "time since the last run that succeeded ended"),
 )
 METRICS = {metric.name: metric for metric in _ALL}

@@ -2,6 +2,7 @@
 
 from shared.protocols.capacity import RepositorySize, SizeMeter, SizeSource
 from shared.protocols.changes import ChangeLog
+from shared.protocols.credentials import TokenIssuer, Vault
 from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
 from shared.protocols.people import DigestMail, Outbox
@@ -40,6 +41,8 @@ __all__ = [
     "StoredRow",
     "Tables",
     "Telemetry",
+    "TokenIssuer",
+    "Vault",
     "VersionIndex",
     "Workspace",
     "WriteFile",

@@ -27,11 +27,15 @@ type Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What opens an outside system. `expires_on` is None where nobody knows, or where it `renews_itself`."""
+    """What opens an outside system. `expires_on` is None where nobody knows, or where it `renews_itself`.
+
+    `missing` says what would have to be there for a date to be known.
+    """
 
     name: str
     renews_itself: bool
     expires_on: date | None = None
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

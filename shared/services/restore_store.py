@@ -150,7 +150,7 @@ class RestoreStore:
         for condition in (f"status eq '{RestoreStatus.RUNNING.value}'", f"finished_at ge '{when.isoformat()}'"):
             for found in self._tables.query(RESTORES, _PARTITION, condition):
                 if not found.row.get("dry_run") and not found.row.get("expired"):
-                    yield Restore(found.key, self.request(found.key), found.row)
+                    yield Restore(found.key, self.request(found.key, found.row), found.row)
 
     def update(self, restore: Restore, **values: str | int | float | bool | None) -> None:
         """Merge values into the row."""

@@ -38,9 +38,9 @@ class RestoredNotebooks:
 
     def _writes(self, restore: Restore) -> Iterator[RestoreWrite]:
         for batch in range(restore.batches):
-            results = self._store.results(restore.id, batch)
+            results = self._store.results(restore, batch)
             if results is not None:
-                done = zip(self._store.plan(restore.id, batch), results, strict=True)
+                done = zip(self._store.plan(restore, batch), results, strict=True)
                 yield from (write for item, result in done if (write := _write(restore, item, result)))
 
 

@@ -35,6 +35,7 @@ from shared.services.watch import WatchService
 from shared.settings import Settings
 from shared.wiring.audit import audit_access
 from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
+from shared.wiring.credentials import Credentials, credential_services
 from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.messengers import write_logs
 from shared.wiring.outside import Adapters, connect
@@ -71,6 +72,7 @@ class Services:
     reports: ReportService
     digests: DigestService
     telling: Telling
+    credentials: Credentials
     telemetry: Telemetry
 
 
@@ -106,6 +108,8 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     capacity = capacity_service(a, s, history)
     reports = report_service(settings, a, history, content)
     status = StatusService(s.runs, s.batches, a.clock)
+    told = telling(settings, a, s, status)
+    credentials = credential_services(settings, a, s, told.mail)
     return Services(
         runs=s.runs,
         batches=s.batches,
@@ -128,9 +132,10 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         audit=audit_access(a, s, history),
         restores=restores,
         capacity=capacity,
-        dashboard=dashboard_service(settings, a, s, restores, capacity),
+        dashboard=dashboard_service(a, s, restores, capacity, credentials.watch),
         reports=reports,
         digests=digest_service(settings, a, reports),
-        telling=telling(settings, a, s, status),
+        telling=told,
+        credentials=credentials,
         telemetry=a.telemetry,
     )

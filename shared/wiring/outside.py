@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from shared.adapters.change_log import AuditTable
-from shared.adapters.identity import databricks_token, git_authorization
+from shared.adapters.identity import Tokens
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.storage import StorageClients
 from shared.adapters.workspace import DatabricksWorkspace
@@ -23,16 +20,16 @@ from shared.protocols import (
     SizeMeter,
     Tables,
     Telemetry,
+    TokenIssuer,
+    Vault,
     Workspace,
 )
 from shared.redaction import remember
 from shared.settings import Settings
+from shared.wiring.access import Access, Credential, connect_vault, identity
 from shared.wiring.deferred import deferred
 from shared.wiring.git import find_git
 from shared.wiring.messengers import connect_mailer, connect_telemetry
-
-if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,7 @@ class Adapters:
     `reader` is the repository again, through a mirror of its own: what people read is not in the committer's way.
     `changes` is None where no warehouse is set.
     `anchors` is the container that nobody can change, where there is one.
+    `restoring` is the workspace again as restores may write to it, where they have an identity of their own.
     """
 
     workspace: Workspace
@@ -56,12 +54,16 @@ class Adapters:
     anchors: BlobStore | None = None
     mailer: Mailer | None = None
     telemetry: Telemetry = field(default_factory=NoTelemetry)
+    restoring: Workspace | None = None
+    vault: Vault | None = None
+    databricks_tokens: TokenIssuer | None = None
+    git_tokens: TokenIssuer | None = None
 
 
 def connect(settings: Settings) -> Adapters:
     """Adapters for the outside systems that the settings name; nothing is contacted yet."""
     clock = SystemClock()
-    credential = _credential(settings)
+    credential = identity(settings.identity_client_id)
     telemetry = connect_telemetry(settings, credential)
     limiter = AdaptiveLimiter(
         clock,
@@ -70,15 +72,19 @@ def connect(settings: Settings) -> Adapters:
         tell=lambda outcome: telemetry.count("backup.workspace.calls", outcome=outcome),
     )
     clients = _storage(settings, credential)
-    workspace = DatabricksWorkspace(
-        settings.databricks_host, databricks_token(settings.databricks_token, credential), limiter, clock
-    )
+    vault = connect_vault(settings, credential)
+    access = Access(settings, credential, vault, clock)
+
+    def workspace_by(tokens: Tokens) -> DatabricksWorkspace:
+        return DatabricksWorkspace(settings.databricks_host, tokens, limiter, clock)
+
+    workspace = workspace_by(access.workspace)
     warehouse, anchors = settings.databricks_warehouse_id, settings.audit_anchor_container
     return Adapters(
         workspace=workspace,
-        repository=deferred(lambda: _repository(settings, credential, "mirror.git")),
-        reader=deferred(lambda: _repository(settings, credential, "reader.git")),
-        meter=deferred(lambda: _meter(settings, credential)),
+        repository=deferred(lambda: _repository(settings, access, "mirror.git")),
+        reader=deferred(lambda: _repository(settings, access, "reader.git")),
+        meter=deferred(lambda: _meter(settings, access)),
         blobs=deferred(lambda: clients.blobs(settings.container)),
         queue=deferred(clients.queues),
         tables=deferred(clients.tables),
@@ -87,42 +93,33 @@ def connect(settings: Settings) -> Adapters:
         anchors=deferred(lambda: clients.blobs(anchors)) if anchors else None,
         mailer=connect_mailer(settings, credential),
         telemetry=telemetry,
+        restoring=workspace_by(restore) if (restore := access.restore) else None,
+        vault=vault,
+        databricks_tokens=access.databricks_issuer(),
+        git_tokens=access.git_issuer(),
     )
 
 
-def _repository(settings: Settings, credential: Callable[[], TokenCredential], mirror: str) -> Repository:
+def _repository(settings: Settings, access: Access, mirror: str) -> Repository:
     from shared.adapters.repository import GitRepository
 
     return GitRepository(
         settings.git_remote_url,
         settings.git_branch,
         settings.scratch / mirror,
-        git_authorization(settings.git_token, credential),
+        access.repository,
         git=find_git(settings),
         ca_file=settings.git_ca_file,
     )
 
 
-def _meter(settings: Settings, credential: Callable[[], TokenCredential]) -> SizeMeter:
+def _meter(settings: Settings, access: Access) -> SizeMeter:
     from shared.adapters.repository_size import GitSizeMeter
 
-    authorization = git_authorization(settings.git_token, credential)
-    return GitSizeMeter(settings.git_remote_url, authorization, ca_file=settings.git_ca_file)
+    return GitSizeMeter(settings.git_remote_url, access.repository, ca_file=settings.git_ca_file)
 
 
-def _credential(settings: Settings) -> Callable[[], TokenCredential]:
-    """azure-identity's credential, made when first needed: a local run never asks for one."""
-
-    @functools.lru_cache(maxsize=1)
-    def made() -> TokenCredential:
-        from azure.identity import DefaultAzureCredential
-
-        return DefaultAzureCredential(managed_identity_client_id=settings.identity_client_id)
-
-    return made
-
-
-def _storage(settings: Settings, credential: Callable[[], TokenCredential]) -> StorageClients:
+def _storage(settings: Settings, credential: Credential) -> StorageClients:
     if settings.storage is not None:
         connection = settings.storage.get_secret_value()
         remember(dict(part.partition("=")[::2] for part in connection.split(";")).get("AccountKey", ""))

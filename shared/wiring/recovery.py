@@ -44,17 +44,14 @@ def restore_service(
     history: HistoryService,
     content: ContentService,
 ) -> RestoreService:
+    workspace = a.restoring or a.workspace
     return RestoreService(
         history=history,
         content=content,
-        planner=RestorePlanner(
-            history=history, content=content, manifests=s.manifests, workspace=a.workspace, pool=pool
-        ),
-        writer=RestoreWriter(
-            a.workspace, s.restores, ThreadPoolExecutor(PROVING_THREADS, thread_name_prefix="proving")
-        ),
+        planner=RestorePlanner(history=history, content=content, manifests=s.manifests, workspace=workspace, pool=pool),
+        writer=RestoreWriter(workspace, s.restores, ThreadPoolExecutor(PROVING_THREADS, thread_name_prefix="proving")),
         store=s.restores,
-        workspace=a.workspace,
+        workspace=workspace,
         blobs=a.blobs,
         clock=a.clock,
         pool=pool,

@@ -16,7 +16,9 @@ from shared.services.maintenance import Kind
 from tests.dashboard_rows import DAYS, FAILURES, MIB, seed, under_way
 
 DAY_SECONDS = 86_400
-EVERYTHING = {"runs", "the run under way", "the failures of the last run", "verifications", "restores", "capacity"}
+EVERYTHING = {"runs", "the run under way", "the failures of the last run", "verifications", "restores", "capacity"} | {
+    "credentials"
+}
 
 
 class FailingTap(QuietTap):
@@ -196,6 +198,7 @@ def test_a_lease_whose_run_ended_is_no_run_under_way(world: World) -> None:
         ("maintenance", {"verifications"}),
         ("restores", {"restores"}),
         ("capacity", {"capacity"}),
+        ("credentials", {"credentials"}),
         ("batches", {"the failures of the last run"}),
     ],
 )

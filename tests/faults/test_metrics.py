@@ -15,7 +15,10 @@ from shared.domain.restore_request import RestoreBody
 from shared.services.maintenance import Kind
 from tests.faults.living import fill
 
-ELSEWHERE = {"backup.workspace.calls": "counted by the real workspace's limiter: test_telemetry.py, test_telling.py"}
+ELSEWHERE = {
+    "backup.workspace.calls": "counted by the real workspace's limiter: test_telemetry.py, test_telling.py",
+    "backup.credential.days_left": "set by a timer of its own: test_credential_watch.py",
+}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared import redaction
-from shared.adapters.identity import databricks_token, git_authorization
+from shared.adapters.identity import GitAuthorization, setting_token
 from shared.errors import RepositoryError, WorkspaceError
 from shared.redaction import REDACTED, redact, redact_logs, remember
 from shared.settings import Settings
@@ -46,7 +46,7 @@ def logged() -> Iterator[io.StringIO]:
 
 @pytest.mark.parametrize("form", range(4))
 def test_each_form_is_blotted_out_of_errors(form: int) -> None:
-    git_authorization(SecretStr(CANARY), lambda: pytest.fail("not asked"))
+    GitAuthorization(setting_token(SecretStr(CANARY)), basic=True)()
     said = f"the server says {_forms(CANARY)[form]} is wrong"
     error = WorkspaceError(path="/Clients", error_code="X", detail=said)
     assert CANARY not in str(error) + repr(error) + repr(error.fields)
@@ -55,7 +55,7 @@ def test_each_form_is_blotted_out_of_errors(form: int) -> None:
 
 
 def test_log_lines_arguments_and_tracebacks_are_cleaned(logged: io.StringIO) -> None:
-    databricks_token(SecretStr(CANARY), lambda: pytest.fail("not asked"))()
+    setting_token(SecretStr(CANARY))()
     log = logging.getLogger("of.tests")
     log.warning("plain %s and %(x)s" if False else "plain %s", CANARY)
     log.warning(f"in the text {CANARY} %d %%", 7)
@@ -89,7 +89,7 @@ def test_wrong_settings_are_named_without_their_secrets(monkeypatch: pytest.Monk
 def test_old_tokens_are_forgotten_and_short_words_stay() -> None:
     for n in range(100):
         remember(f"token-of-hour-{n:04}")
-    assert len(redaction._forms) <= 64
+    assert len(redaction._forms) <= redaction._MOST_REMEMBERED
     assert redact("token-of-hour-0099") == REDACTED
     remember("short")
     assert redact("a short text") == "a short text"

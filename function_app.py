@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import azure.durable_functions as df
+import azure.functions as func
 
 from functions import (
     audit_http,
@@ -17,8 +18,12 @@ from functions import (
     runs_http,
     telling,
 )
+from shared.wiring.gate import platform_signs_in
 
-app = df.DFApp()
+# Where people sign in, the gate knows them; elsewhere the function key is what keeps others out.
+LEVEL = func.AuthLevel.ANONYMOUS if platform_signs_in() else func.AuthLevel.FUNCTION
+
+app = df.DFApp(http_auth_level=LEVEL)
 app.register_functions(chain.blueprint)
 app.register_functions(runs_http.blueprint)
 app.register_functions(maintenance.blueprint)

@@ -12,8 +12,8 @@ from typing import Any
 import azure.functions as func
 from pydantic import ValidationError
 
+from functions.gate import entered, seal
 from functions.recording import record_refusal
-from functions.tracing import traced_request
 from shared.errors import BackupError
 from shared.services.status import Json
 
@@ -39,7 +39,19 @@ _STATUS_BY_CODE = {
     "run_active": 409,
     "state_conflict": 409,
     "too_large": 413,
+    "not_signed_in": 401,
+    "principal_not_believed": 401,
+    "role_missing": 403,
+    "outside_folders": 403,
+    "outside_backup": 403,
+    "cross_site": 403,
+    "form_outdated": 403,
+    "route_closed": 403,
+    "request_too_large": 413,
+    "wrong_media_type": 415,
+    "too_many_requests": 429,
 }
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _log = logging.getLogger("backup.http")
 
 
@@ -49,16 +61,18 @@ def answer(body: Json, status: int = 200, headers: Mapping[str, str] | None = No
     return func.HttpResponse(text, status_code=status, headers=dict(headers or {}), mimetype="application/json")
 
 
-def problem(status: int, code: str, detail: str) -> func.HttpResponse:
+def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """An RFC 9457 answer: `code` is stable, `detail` says what went wrong and what to do."""
     body = {"type": f"urn:notebook-backup:{code}", "title": code.replace("_", " "), "status": status, "detail": detail}
-    return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/problem+json")
+    mimetype = "application/problem+json"
+    return func.HttpResponse(json.dumps(body), status_code=status, headers=dict(headers or {}), mimetype=mimetype)
 
 
 def problem_of(error: Exception, action: str) -> func.HttpResponse:
     """The answer to an error; an unexpected one is logged and answered without its text."""
     if isinstance(error, BackupError):
-        return problem(_STATUS_BY_CODE.get(error.code, 503 if error.retriable else 500), error.code, str(error))
+        status = _STATUS_BY_CODE.get(error.code, 503 if error.retriable else 500)
+        return problem(status, error.code, str(error), _headers_of(status, error))
     # A `ValidationError` that comes as far as this is of the app's own settings, and quotes them.
     if isinstance(error, ValueError) and not isinstance(error, ValidationError):
         return problem(400, "invalid_request", f"{error}. Correct the request and send it again.")
@@ -66,10 +80,16 @@ def problem_of(error: Exception, action: str) -> func.HttpResponse:
     return problem(500, "internal_error", "The request failed. The function app's log has the reason.")
 
 
+def _headers_of(status: int, error: BackupError) -> dict[str, str]:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": str(error.fields["seconds"])} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+
+
 def answer_to(req: func.HttpRequest, error: Exception, action: str) -> func.HttpResponse:
     """The answer to an error of a request; a refusal is recorded before it is answered."""
     found = problem_of(error, action)
-    if found.status_code != HTTPStatus.FORBIDDEN:
+    if found.status_code not in _REFUSALS:
         return found
     try:
         record_refusal(req, str(getattr(error, "code", "forbidden")))
@@ -79,15 +99,15 @@ def answer_to(req: func.HttpRequest, error: Exception, action: str) -> func.Http
 
 
 def guarded(handler: Handler) -> Handler:
-    """Turn errors into problem answers."""
+    """Let a request in that may, and turn errors into problem answers."""
 
     @functools.wraps(handler)
     def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
-            with traced_request(handler.__name__, req):
-                return handler(req, **bindings)
+            with entered(handler.__name__, req):
+                return seal(handler(req, **bindings))
         except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
-            return answer_to(req, error, handler.__name__)
+            return seal(answer_to(req, error, handler.__name__))
 
     return run
 
@@ -98,9 +118,9 @@ def guarded_async(handler: AsyncHandler) -> AsyncHandler:
     @functools.wraps(handler)
     async def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
-            with traced_request(handler.__name__, req):
-                return await handler(req, **bindings)
+            with entered(handler.__name__, req):
+                return seal(await handler(req, **bindings))
         except Exception as error:  # noqa: BLE001 - the last line of defence of an HTTP answer
-            return answer_to(req, error, handler.__name__)
+            return seal(answer_to(req, error, handler.__name__))
 
     return run

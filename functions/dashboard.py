@@ -13,14 +13,14 @@ from shared.wiring import services
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 
-@blueprint.route("capacity", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("capacity", methods=["GET"])
 @guarded
 def get_capacity(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/capacity`: the repository's size, growth and forecast, what Git saves, and the archive plan."""
     return answer(services().capacity.overview())
 
 
-@blueprint.route("dashboard", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("dashboard", methods=["GET"])
 @paged
 def page_dashboard(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/dashboard?refresh=off`: how the backup stands; the page looks again by itself."""

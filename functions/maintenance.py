@@ -83,35 +83,35 @@ def maintenance_poison(message: func.QueueMessage) -> None:
     _tell(kind, identity)
 
 
-@blueprint.route("verifications", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("verifications", methods=["GET"])
 @guarded
 def list_verifications(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/verifications`: the newest first."""
     return answer({"verifications": services().maintenance.recent(Kind.VERIFY)})
 
 
-@blueprint.route("verifications", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("verifications", methods=["POST"])
 @guarded
 def start_verification(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/verifications`: prove the backup's contents now."""
     return _started(req, Kind.VERIFY, "verifications")
 
 
-@blueprint.route("verifications/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("verifications/{id}", methods=["GET"])
 @guarded
 def get_verification(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/verifications/{id}`: what one found."""
     return answer(services().maintenance.get(Kind.VERIFY, req.route_params["id"]))
 
 
-@blueprint.route("rebuilds", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("rebuilds", methods=["POST"])
 @guarded
 def start_rebuild(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/rebuilds`: make manifest and checkpoint again from Git and a listing."""
     return _started(req, Kind.REBUILD, "rebuilds")
 
 
-@blueprint.route("rebuilds/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("rebuilds/{id}", methods=["GET"])
 @guarded
 def get_rebuild(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/rebuilds/{id}`: how one stands."""

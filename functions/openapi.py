@@ -8,6 +8,7 @@ from typing import Any
 
 import azure.functions as func
 
+from functions.answers import guarded
 from shared.domain.audit import AuditAction
 from shared.domain.capacity import Level
 from shared.domain.credentials import CredentialKind
@@ -339,6 +340,7 @@ def document() -> Schema:
 
 
 @blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@guarded
 def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/openapi.json`: this description."""
     return func.HttpResponse(json.dumps(document()), mimetype="application/json")

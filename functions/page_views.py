@@ -15,9 +15,11 @@ import azure.functions as func
 from markupsafe import Markup
 
 from functions.highlighting import MOST_LINE_CHARACTERS, MOST_SHOWN_LINES, SEPARATOR, highlighted, source_of
+from functions.requests import asking
 from shared.domain.differences import Block, blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
 from shared.services.compare import Difference, Side
+from shared.wiring import services
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,7 +55,8 @@ def headers() -> dict[str, str]:
     return {
         "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        # With `no-referrer` a browser would send our own forms with `Origin: null` (Fetch standard).
+        "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
 
@@ -81,9 +84,15 @@ def link(req: func.HttpRequest, route: str, **query: object) -> str:
 
 def page(req: func.HttpRequest, template: str, *, status: int = 200, **context: Any) -> func.HttpResponse:
     """A page with its headers."""
-    given = {"link": functools.partial(link, req), "code": req.params.get("code"), **context}
+    links = {"link": functools.partial(link, req), "code": req.params.get("code")}
+    given = {**links, "token": functools.partial(_token, req), **context}
     body = _templates().get_template(template).render(given).encode("utf-8", "replace")
     return func.HttpResponse(body, status_code=status, headers=headers(), mimetype="text/html")
+
+
+def _token(req: func.HttpRequest, act: str, restore_id: str) -> str:
+    """What proves that a form came from a page that its sender was shown."""
+    return services().form_tokens.make(asking(req), f"{act} {restore_id}")
 
 
 @dataclass(frozen=True, slots=True)

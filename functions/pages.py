@@ -14,13 +14,14 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from functions.answers import answer_to
+from functions.gate import entered, seal
 from functions.highlighting import cells, source_of
 from functions.page_views import by_cells, crumbs, download, page, rows_of, see
 from functions.recording import record_read
 from functions.recovery_http import MOST_MOMENT, MOST_PATH, MOST_QUERY, ensure_restorer
-from functions.requests import number, origin_of, text, told, who_asks
-from functions.tracing import traced_request
+from functions.requests import asking, history_for, number, origin_of, text, told
 from functions.version_views import commit_json, found_json, listed_json, version_json
+from shared.domain.access import Caller
 from shared.domain.audit import AuditAction
 from shared.domain.names import EXTENSION, JUPYTER_EXTENSION
 from shared.domain.notebooks import ExportFormat
@@ -53,7 +54,11 @@ def _problem(req: func.HttpRequest, error: Exception, name: str) -> func.HttpRes
     if isinstance(error, UnknownMoment | NotInBackup) and _nothing_yet():
         return _empty(req, 404)
     answer = answer_to(req, error, name)
-    return page(req, "problem.html", status=answer.status_code, problem=json.loads(answer.get_body()))
+    shown = page(req, "problem.html", status=answer.status_code, problem=json.loads(answer.get_body()))
+    for name in ("Retry-After", "WWW-Authenticate"):
+        if name in answer.headers:
+            shown.headers[name] = answer.headers[name]
+    return shown
 
 
 def _nothing_yet() -> bool:
@@ -76,10 +81,10 @@ def paged(handler: Page) -> Page:
     @functools.wraps(handler)
     def run(req: func.HttpRequest) -> func.HttpResponse:
         try:
-            with traced_request(handler.__name__, req):
-                return handler(req)
+            with entered(handler.__name__, req):
+                return seal(handler(req))
         except Exception as error:  # noqa: BLE001 - the last line of defence of a page
-            return _problem(req, error, handler.__name__)
+            return seal(_problem(req, error, handler.__name__))
 
     return run
 
@@ -90,15 +95,15 @@ def paged_async(handler: AsyncPage) -> AsyncPage:
     @functools.wraps(handler)
     async def run(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
         try:
-            with traced_request(handler.__name__, req):
-                return await handler(req, **bindings)
+            with entered(handler.__name__, req):
+                return seal(await handler(req, **bindings))
         except Exception as error:  # noqa: BLE001 - the last line of defence of a page
-            return _problem(req, error, handler.__name__)
+            return seal(_problem(req, error, handler.__name__))
 
     return run
 
 
-@blueprint.route("browse", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("browse", methods=["GET"])
 @paged
 def page_browse(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/browse?path=&at=&before=&q=&deleted=`: folders and notebooks, or what a search found."""
@@ -106,12 +111,12 @@ def page_browse(req: func.HttpRequest) -> func.HttpResponse:
         return see(req, "browse", path=unquote(place, errors="surrogatepass"), at=req.params.get("at"))
     query, deleted = text(req, "q", MOST_QUERY, default=""), req.params.get("deleted") == "true"
     if query or deleted:
-        rows = services().history.find(query, deleted=deleted, limit=MOST_FOUND)
+        rows = history_for(req).find(query, deleted=deleted, limit=MOST_FOUND)
         found = [found_json(f) for f in rows]
         if not found and _nothing_yet():
             return _empty(req)
         return page(req, "found.html", query=query, deleted=deleted, found=found, most=MOST_FOUND)
-    history = services().history
+    history = history_for(req)
     path, at = text(req, "path", MOST_PATH, default=history.root), text(req, "at", MOST_MOMENT, default=LATEST)
     if at == LATEST and _nothing_yet():
         return _empty(req)
@@ -133,12 +138,12 @@ def page_browse(req: func.HttpRequest) -> func.HttpResponse:
     )
 
 
-@blueprint.route("history", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("history", methods=["GET"])
 @paged
 def page_history(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/history?path=&before=`: the versions of a notebook as a timeline."""
     path, start = text(req, "path", MOST_PATH), number(req, "before", 0, 0, 10**9)
-    found = services().history.versions(path)
+    found = history_for(req).versions(path)
     shown = [
         version_json(v)
         | {"gone": v.version.kind.gone, "earlier": listed_json(e) if (e := _earlier(found, n)) else None}
@@ -164,7 +169,7 @@ def _earlier(versions: list[IndexedVersion], index: int) -> IndexedVersion | Non
     return next(older, None)
 
 
-@blueprint.route("preview", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("preview", methods=["GET"])
 @paged
 def page_preview(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/preview?path=&at=&download=`: a version, cell by cell, or its bytes as a file."""
@@ -183,7 +188,7 @@ def _file_name(path: str, content: NotebookContent) -> str:
     return path.rpartition("/")[2] + ending
 
 
-@blueprint.route("compare", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("compare", methods=["GET"])
 @paged
 def page_compare(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/compare?path=&from=&to=&from_path=&download=`: two versions side by side, or as a unified diff.
@@ -207,7 +212,7 @@ def page_compare(req: func.HttpRequest) -> func.HttpResponse:
     return page(req, "compare.html", path=path, former=former, **given)
 
 
-@blueprint.route("restore", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("restore", methods=["GET"])
 @blueprint.durable_client_input("client")
 @paged_async
 async def page_restore(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
@@ -226,15 +231,15 @@ async def page_restore(req: func.HttpRequest, client: df.DurableOrchestrationCli
 def _plan(req: func.HttpRequest, offset: int) -> Json:
     """The plan that is named, or a new one: of what the address, or an earlier plan or restore, asks for."""
     if known := req.params.get("plan"):
-        return services().restores.get(_identity(known), limit=MOST_ITEMS, offset=offset)
-    return services().restores.start(_body(req), who_asks(req), origin_of(req))
+        return services().guarded_restores.get(asking(req), _identity(known), limit=MOST_ITEMS, offset=offset)
+    return services().guarded_restores.start(asking(req), _body(req), origin_of(req))
 
 
 def _body(req: func.HttpRequest) -> RestoreBody:
     """A dry run of what is asked for. Raises `ValueError`, `UnknownRestore`."""
     beside: Json = {name: value for name in ("target", "suffix") if (value := req.params.get(name))}
     if of := req.params.get("of"):
-        asked = {**_asked(services().restores.get(_identity(of), limit=0)), **beside}
+        asked = {**_asked(services().guarded_restores.get(asking(req), _identity(of), limit=0)), **beside}
         asked["remove_extra"] = asked["remove_extra"] and not beside
         if "beside" in req.params:  # its form gives both fields, and empty ones mean in place
             asked |= {"target": beside.get("target"), "suffix": beside.get("suffix", "")}
@@ -252,35 +257,39 @@ def _asked(restore: Json) -> Json:
     return {**{name: restore[name] for name in names}, "at": restore["commit"]}
 
 
-@blueprint.route("restore", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("restore", methods=["POST"])
 @blueprint.durable_client_input("client")
 @paged_async
 async def page_restore_now(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """`POST /api/restore`: restore what the plan of the form says, then show the result."""
-    done = await asyncio.to_thread(_restore, _identity(_form(req).get("plan")), who_asks(req), origin_of(req))
+    form = _form(req)
+    done = await asyncio.to_thread(_restore, req, _identity(form.get("plan")), form.get("token", ""))
     return await _started(req, client, done)
 
 
-def _restore(plan_id: str, who: str, origin: str) -> Json:
+def _restore(req: func.HttpRequest, plan_id: str, token: str) -> Json:
+    services().form_tokens.check(asking(req), f"restore {plan_id}", token)
     # The plan itself says what was asked for: a form would change a name that holds a line break.
-    plan = services().restores.get(plan_id, limit=0)
+    plan = services().guarded_restores.get(asking(req), plan_id, limit=0)
     body = RestoreBody.model_validate({**_asked(plan), "plan": plan_id})
-    return services().restores.start(body, who, origin)
+    return services().guarded_restores.start(asking(req), body, origin_of(req))
 
 
-@blueprint.route("restore-result", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("restore-result", methods=["GET"])
 @paged
 def page_result(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/restore-result?id=&outcome=&offset=`: how a restore stands; one under way is looked at again."""
     restore_id, offset = _identity(req.params.get("id")), number(req, "offset", 0, 0, 10**9)
-    found = services().restores.get(restore_id, limit=0)
+    found = services().guarded_restores.get(asking(req), restore_id, limit=0)
     if found["dry_run"]:
         return see(req, "restore", plan=restore_id)
     counts = _outcomes(found)
     outcome = _outcome(req.params.get("outcome"), counts)
     most = 0 if found["status"] == "running" else MOST_ITEMS
-    shown = services().restores.get(restore_id, limit=most, offset=offset, outcome=outcome)
-    given: Json = {"counts": counts, "outcome": outcome, "reasons": REASONS, "edited": _edited_since(found)}
+    caller, restores = asking(req), services().guarded_restores
+    shown = restores.get(caller, restore_id, limit=most, offset=offset, outcome=outcome)
+    edited, root = _edited_since(caller, found), services().history.root
+    given: Json = {"counts": counts, "outcome": outcome, "reasons": REASONS, "edited": edited, "root": root}
     return page(req, "result.html", restore=shown, offset=offset, most=MOST_ITEMS, **given)
 
 
@@ -301,25 +310,30 @@ def _outcome(asked: str | None, counts: dict[str, int]) -> Outcome | None:
     return Outcome(chosen) if chosen else None
 
 
-def _edited_since(restore: Json) -> bool:
+def _edited_since(caller: Caller, restore: Json) -> bool:
     """Whether an undo left notebooks alone because somebody edited them."""
     if restore["kind"] != "undo" or not restore["counts"]["refused"]:
         return False
-    refused = services().restores.get(restore["id"], limit=MOST_ITEMS, outcome=Outcome.REFUSED)["items"]
+    known = services().guarded_restores.get(caller, restore["id"], limit=MOST_ITEMS, outcome=Outcome.REFUSED)
+    refused = known["items"]
     return any(item["reason"] in EDITED for item in refused)
 
 
-@blueprint.route("undo", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("undo", methods=["POST"])
 @blueprint.durable_client_input("client")
 @paged_async
 async def page_undo(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """`POST /api/undo`: put back what a restore replaced, edits made since only by force; then show the result."""
     form = _form(req)
     restore_id, force = _identity(form.get("id") or req.params.get("id")), form.get("force") == "true"
-    done = await asyncio.to_thread(
-        services().restores.undo, restore_id, dry_run=False, force=force, who=who_asks(req), origin=origin_of(req)
-    )
+    done = await asyncio.to_thread(_undo, req, restore_id, form.get("token", ""), force=force)
     return await _started(req, client, done)
+
+
+def _undo(req: func.HttpRequest, restore_id: str, token: str, *, force: bool) -> Json:
+    services().form_tokens.check(asking(req), f"undo {restore_id}", token)
+    restores = services().guarded_restores
+    return restores.undo(asking(req), restore_id, dry_run=False, force=force, origin=origin_of(req))
 
 
 async def _started(req: func.HttpRequest, client: df.DurableOrchestrationClient, found: Json) -> func.HttpResponse:

@@ -10,7 +10,7 @@ import azure.functions as func
 
 from functions.answers import answer, guarded, guarded_async
 from functions.recording import record_read
-from functions.requests import number, origin_of, read_body, text, who_asks
+from functions.requests import asking, history_for, number, origin_of, read_body, text
 from functions.tracing import traced
 from functions.version_views import commit_json, found_json, listed_json, version_json
 from shared.domain.audit import AuditAction
@@ -24,24 +24,23 @@ blueprint = df.Blueprint()
 MOST_FOUND, MOST_VERSIONS, MOST_RESTORES, MOST_ITEMS = 500, 500, 200, 1_000
 MOST_LISTED = 5_000
 MOST_QUERY, MOST_PATH, MOST_MOMENT = 200, 4_096, 64
-IMMUTABLE = "private, max-age=31536000, immutable"
 STEP_RETRY = df.RetryOptions(first_retry_interval_in_milliseconds=5_000, max_number_of_attempts=10)
 
 
-@blueprint.route("notebooks", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("notebooks", methods=["GET"])
 @guarded
 def find_notebooks(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/notebooks?q=&deleted=&limit=`: notebooks whose path holds a text."""
     deleted, limit = req.params.get("deleted") == "true", number(req, "limit", 50, 1, MOST_FOUND)
-    found = services().history.find(text(req, "q", MOST_QUERY, default=""), deleted=deleted, limit=limit)
+    found = history_for(req).find(text(req, "q", MOST_QUERY, default=""), deleted=deleted, limit=limit)
     return answer({"notebooks": [found_json(f) for f in found]})
 
 
-@blueprint.route("tree", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("tree", methods=["GET"])
 @guarded
 def get_tree(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/tree?path=&at=&limit=&before=`: what a folder held, its folders first."""
-    history = services().history
+    history = history_for(req)
     path = text(req, "path", MOST_PATH, default=history.root)
     limit, start = number(req, "limit", MOST_LISTED, 1, MOST_LISTED), number(req, "before", 0, 0, 10**9)
     moment = history.moment(text(req, "at", MOST_MOMENT, default=LATEST))
@@ -53,27 +52,26 @@ def get_tree(req: func.HttpRequest) -> func.HttpResponse:
     return answer({"path": path, "at": commit_json(moment), "folders": shown, "notebooks": listed, "next": following})
 
 
-@blueprint.route("versions", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("versions", methods=["GET"])
 @guarded
 def get_versions(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/versions?path=&limit=&before=`: the versions of a notebook, the newest first."""
     path, limit = text(req, "path", MOST_PATH), number(req, "limit", 50, 1, MOST_VERSIONS)
     start = number(req, "before", 0, 0, 10**9)
-    found = services().history.versions(path)
+    found = history_for(req).versions(path)
     more = start + limit < len(found)
     shown = [version_json(f) for f in found[start : start + limit]]
     return answer({"path": path, "versions": shown, "next": str(start + limit) if more else None})
 
 
-@blueprint.route("content", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("content", methods=["GET"])
 @guarded
 def get_content(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/content?path=&at=`: the bytes of a notebook, or an object around its text."""
     path, at = text(req, "path", MOST_PATH), text(req, "at", MOST_MOMENT, default=LATEST)
     found = services().content.at(path, at)
-    # A commit or date in the past stands for the same bytes for good; `latest` and `live` do not.
-    fixed = found.commit is not None and found.commit.startswith(at.lower())
-    headers = {"ETag": f'"{found.blob}"', "Cache-Control": IMMUTABLE if fixed else "private, no-cache"}
+    # The tag saves a program that keeps a content sending it again; a browser is to keep none.
+    headers = {"ETag": f'"{found.blob}"', "Cache-Control": "no-store"}
     headers |= {"X-Backup-Commit": found.commit or "", "X-Backup-Sha256": found.sha256}
     headers |= {"Vary": "Accept", "X-Content-Type-Options": "nosniff"}
     if headers["ETag"] in [tag.strip() for tag in req.headers.get("If-None-Match", "").split(",")]:
@@ -87,7 +85,7 @@ def get_content(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(found.data, headers=headers, mimetype="application/octet-stream")
 
 
-@blueprint.route("diff", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("diff", methods=["GET"])
 @guarded
 def get_diff(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/diff?path=&from=&to=&format=`: what differs between two versions."""
@@ -112,47 +110,48 @@ def get_diff(req: func.HttpRequest) -> func.HttpResponse:
     return answer({"path": path, **sides, **totals, "unified": found.unified()})
 
 
-@blueprint.route("restores", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("restores", methods=["POST"])
 @blueprint.durable_client_input("client")
 @guarded_async
 async def start_restore(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """`POST /api/restores`: plan or restore; one notebook at once, what is more goes on by itself."""
     body = read_body(req, RestoreBody)
-    found = await asyncio.to_thread(services().restores.start, body, who_asks(req), origin_of(req))
+    found = await asyncio.to_thread(services().guarded_restores.start, asking(req), body, origin_of(req))
     return await _started(client, found)
 
 
-@blueprint.route("restores/{id}/undo", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("restores/{id}/undo", methods=["POST"])
 @blueprint.durable_client_input("client")
 @guarded_async
 async def undo_restore(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """`POST /api/restores/{id}/undo`: put back what was in place before."""
     body = read_body(req, UndoBody)
     found = await asyncio.to_thread(
-        services().restores.undo,
+        services().guarded_restores.undo,
+        asking(req),
         req.route_params["id"],
         dry_run=body.dry_run,
         force=body.force,
-        who=who_asks(req),
         origin=origin_of(req),
     )
     return await _started(client, found)
 
 
-@blueprint.route("restores", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("restores", methods=["GET"])
 @guarded
 def list_restores(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/restores?limit=`: the newest first."""
-    return answer({"restores": services().restores.recent(number(req, "limit", 20, 1, MOST_RESTORES))})
+    limit = number(req, "limit", 20, 1, MOST_RESTORES)
+    return answer({"restores": services().guarded_restores.recent(asking(req), limit)})
 
 
-@blueprint.route("restores/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("restores/{id}", methods=["GET"])
 @guarded
 def get_restore(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/restores/{id}?limit=&offset=&outcome=`: one restore with its notebooks."""
     limit, offset = number(req, "limit", 200, 1, MOST_ITEMS), number(req, "offset", 0, 0, 10**9)
-    outcome = req.params.get("outcome")
-    return answer(services().restores.get(req.route_params["id"], limit=limit, offset=offset, outcome=outcome))
+    shown = {"limit": limit, "offset": offset, "outcome": req.params.get("outcome")}
+    return answer(services().guarded_restores.get(asking(req), req.route_params["id"], **shown))
 
 
 @blueprint.orchestration_trigger("context")

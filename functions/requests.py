@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
+
+from shared.domain.access import ANONYMOUS, Caller
+from shared.services.access import PrincipalNotBelieved
+from shared.services.scoped_history import ScopedHistory
+from shared.wiring import services
 
 MOST_BODY_BYTES = 5 * 2**20
 _MOST_NAMED = 5
@@ -62,16 +64,24 @@ def told() -> Iterator[None]:
         raise ValueError("; ".join(named)) from None
 
 
-def who_asks(req: func.HttpRequest) -> str:
-    """The name that the platform's authentication gives, where it does; it decides nothing, it is only recorded."""
+def asking(req: func.HttpRequest) -> Caller:
+    """Who asks, as the platform's sign-in says; nobody, where what stands there is not believed."""
     try:
-        principal = json.loads(base64.b64decode(req.headers.get("X-MS-CLIENT-PRINCIPAL", ""), validate=True))
-        claims = {c["typ"]: c["val"] for c in principal["claims"]}
-        return str(claims.get(principal.get("name_typ")) or claims.get("preferred_username") or "function key")[:200]
-    except (ValueError, KeyError, TypeError, binascii.Error):
-        return "function key"
+        return services().access.caller(req.headers)
+    except PrincipalNotBelieved:
+        return ANONYMOUS
+
+
+def history_for(req: func.HttpRequest) -> ScopedHistory:
+    """The history as whoever asks may see it."""
+    return ScopedHistory(services().history, services().access, asking(req))
+
+
+def who_asks(req: func.HttpRequest) -> str:
+    """The name of whoever asks, for records."""
+    return asking(req).name
 
 
 def origin_of(req: func.HttpRequest) -> str:
-    """Where the request came from, as the platform's front end says."""
-    return (req.headers.get("X-Forwarded-For", "").split(",")[0].strip() or "unknown")[:100]
+    """Where the request came from: the platform's front end adds that last, after what the request claims itself."""
+    return (req.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or "unknown")[:100]

@@ -21,14 +21,14 @@ _log = logging.getLogger("backup.runs")
 RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
-@blueprint.route("status", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("status", methods=["GET"])
 @guarded
 def get_status(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/status`: the active run with its progress, and the last one that ended."""
     return answer(services().status.overview())
 
 
-@blueprint.route("runs", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("runs", methods=["GET"])
 @guarded
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/runs?limit=`: the newest runs first."""
@@ -38,7 +38,7 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     return answer({"runs": services().status.recent(limit)})
 
 
-@blueprint.route("runs", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("runs", methods=["POST"])
 @blueprint.queue_output("planning", PLAN_QUEUE, connection="AzureWebJobsStorage")
 @guarded
 def start_run(req: func.HttpRequest, planning: func.Out[str]) -> func.HttpResponse:
@@ -64,14 +64,14 @@ def _retried(body: bytes) -> str | None:
     return retried
 
 
-@blueprint.route("runs/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("runs/{id}", methods=["GET"])
 @guarded
 def get_run(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/runs/{id}`: one run with progress and failures."""
     return answer(services().status.run(req.route_params["id"]))
 
 
-@blueprint.route("doctor", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("doctor", methods=["GET"])
 @guarded
 def get_doctor(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/doctor`: a check of every outside system and right that the settings name."""
@@ -79,6 +79,7 @@ def get_doctor(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@guarded
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/health`: the app is loaded and its settings are valid; asks no outside system."""
     services()

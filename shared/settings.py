@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.domain.addresses import is_loopback
 from shared.domain.digests import Digests
+from shared.domain.folder_scopes import FolderMap
 from shared.domain.mail import Recipients, is_address, read_recipients
 from shared.domain.people import People
 
@@ -19,13 +21,59 @@ def _alias(name: str) -> dict[str, str]:
     return {"validation_alias": name}
 
 
-class Settings(BaseSettings):
+_CONFIG = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+"""A wrong setting is named without its value: it may be, or hold, a secret."""
+
+
+class AccessSettings(BaseSettings):
+    """Who is let in, and what they may reach. They are read without the others where routes are registered.
+
+    Azure sets `WEBSITE_AUTH_ENABLED` by the state of App Service Authentication: on App Service plans
+    (https://learn.microsoft.com/azure/app-service/reference-app-settings), and for consumption plans as the host is
+    specialized (`HostAssignmentContext.ApplyAppSettings` of the Functions host). Of the names that tell that the app
+    runs in Azure, Flex Consumption has no `WEBSITE_INSTANCE_ID` (`EnvironmentExtensions` there).
+    """
+
+    model_config = _CONFIG
+
+    auth: Annotated[Literal["auto", "entra", "none"], Field(**_alias("BACKUP_AUTH"))] = "auto"
+    platform_auth: Annotated[str, Field(**_alias("WEBSITE_AUTH_ENABLED"))] = ""
+    instance: Annotated[str, Field(**_alias("WEBSITE_INSTANCE_ID"))] = ""
+    plan: Annotated[str, Field(**_alias("WEBSITE_SKU"))] = ""
+    consumption_host: Annotated[str, Field(**_alias("LEGION_SERVICE_HOST"))] = ""
+    site_host: Annotated[str, Field(**_alias("WEBSITE_HOSTNAME"))] = ""
+    restore_folders: Annotated[FolderMap, NoDecode, Field(**_alias("BACKUP_RESTORE_FOLDERS"))] = FolderMap()
+    read_folders: Annotated[FolderMap, NoDecode, Field(**_alias("BACKUP_READ_FOLDERS"))] = FolderMap()
+    requests_a_minute: Annotated[int, Field(**_alias("BACKUP_REQUESTS_PER_MINUTE"), ge=10)] = 1200
+
+    @field_validator("restore_folders", "read_folders", mode="before")
+    @classmethod
+    def _parsed_folders(cls, value: object) -> object:
+        return FolderMap.parse(value) if isinstance(value, str) else value
+
+    @property
+    def in_azure(self) -> bool:
+        """Whether the app runs in Azure; Core Tools sets a host name, too, which is this machine's."""
+        elsewhere = self.site_host and not is_loopback(self.site_host.rpartition(":")[0] or self.site_host)
+        return bool(self.instance or self.plan or self.consumption_host or elsewhere)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the platform signs people in, and strips its header from what comes in."""
+        switched_on = self.platform_auth.strip().lower() in ("true", "1")
+        return self.in_azure and switched_on and self.auth != "none"
+
+    @property
+    def sign_in_required(self) -> bool:
+        """Whether nobody is let in without sign-in."""
+        return self.in_azure or self.auth == "entra"
+
+
+class Settings(AccessSettings):
     """The app settings, by the names they have in Azure. Secrets print redacted.
 
     Raises pydantic's `ValidationError`, which names each setting that is missing or wrong.
     """
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     databricks_host: Annotated[str, Field(**_alias("DATABRICKS_HOST"))]
     databricks_token: Annotated[SecretStr | None, Field(**_alias("DATABRICKS_TOKEN"))] = None
@@ -79,7 +127,6 @@ class Settings(BaseSettings):
     mail_to: Annotated[Recipients, NoDecode, Field(**_alias("BACKUP_MAIL_TO"))] = Recipients()
     heartbeat_hours: Annotated[float, Field(**_alias("BACKUP_HEARTBEAT_HOURS"), gt=0)] = 26.0
     app_url: Annotated[str, Field(**_alias("BACKUP_URL"))] = ""
-    site_host: Annotated[str, Field(**_alias("WEBSITE_HOSTNAME"))] = ""
     backup_target: Annotated[float, Field(**_alias("BACKUP_TARGET_BACKUPS"), ge=0, le=1)] = 0.999
     restore_target: Annotated[float, Field(**_alias("BACKUP_TARGET_RESTORES"), ge=0, le=1)] = 0.99
     application_insights: Annotated[SecretStr | None, Field(**_alias("APPLICATIONINSIGHTS_CONNECTION_STRING"))] = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import batched
 
 from shared.domain.blob_ids import blob_id
+from shared.domain.folder_scopes import Scope
 from shared.domain.notebooks import ExportFormat, Language, ObjectType
 from shared.errors import BackupError, NotFound, RepositoryError, TooLarge
 from shared.protocols import Contents, Repository, Workspace
@@ -24,6 +25,12 @@ class ContentMissing(BackupError):
     """The repository does not give {blob}, which it should hold. Run `./backup verify` to see what it lacks."""
 
     code = "content_missing"
+
+
+class OutsideBackup(BackupError):
+    """{path} is outside {root}, the folder that is backed up: it is not the backup's to show or restore."""
+
+    code = "outside_backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,12 @@ class ContentService:
         )
 
     def live(self, path: str) -> NotebookContent:
-        """What the workspace holds now, as Jupyter where the source is over its limit. Raises `WorkspaceError`."""
+        """What the workspace holds now, as Jupyter where the source is over its limit.
+
+        Raises `WorkspaceError`, and `OutsideBackup`: the backup's identity may see more than whoever asks.
+        """
+        if not Scope(frozenset({self._history.root})).holds_notebook(path):
+            raise OutsideBackup(path=path, root=self._history.root)
         status = self._workspace.status(path)
         if status.object_type is not ObjectType.NOTEBOOK:
             raise NotFound(path=path, error_code="NOT_A_NOTEBOOK", detail=f"it is a {status.object_type.value}")

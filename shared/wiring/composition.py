@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from shared.protocols import Telemetry
 from shared.redaction import redact_logs
+from shared.services.access import AccessService
 from shared.services.attribution import AttributionService
 from shared.services.audit_access import AuditAccess
 from shared.services.batch_rows import BatchStore
@@ -21,6 +22,8 @@ from shared.services.digests import DigestService
 from shared.services.doctor import DoctorService
 from shared.services.drive import DriveService
 from shared.services.export import ExportService
+from shared.services.form_tokens import FormTokens
+from shared.services.guarded_restores import GuardedRestores
 from shared.services.history import HistoryService
 from shared.services.maintenance import MaintenanceStore
 from shared.services.plan import PlanService
@@ -36,6 +39,7 @@ from shared.settings import Settings
 from shared.wiring.audit import audit_access
 from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
 from shared.wiring.credentials import Credentials, credential_services
+from shared.wiring.gate import access_service
 from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.messengers import write_logs
 from shared.wiring.outside import Adapters, connect
@@ -74,6 +78,9 @@ class Services:
     telling: Telling
     credentials: Credentials
     telemetry: Telemetry
+    access: AccessService
+    form_tokens: FormTokens
+    guarded_restores: GuardedRestores
 
 
 _around: Callable[[Adapters], Adapters] = lambda adapters: adapters  # noqa: E731 - replaced by `decorate`
@@ -105,6 +112,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     attribution = attribution_service(settings, a, s, history)
     content = ContentService(history, a.reader, a.workspace, content_cache(settings))
     restores = restore_service(settings, a, pool, s, history, content)
+    access = access_service(settings, a.clock)
     capacity = capacity_service(a, s, history)
     reports = report_service(settings, a, history, content)
     status = StatusService(s.runs, s.batches, a.clock)
@@ -138,4 +146,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         telling=told,
         credentials=credentials,
         telemetry=a.telemetry,
+        access=access,
+        form_tokens=FormTokens(a.blobs, a.clock),
+        guarded_restores=GuardedRestores(restores, access, settings.backup_root),
     )

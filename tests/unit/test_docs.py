@@ -8,11 +8,11 @@ from typing import Any
 
 import typer
 
-import function_app
 from functions.openapi import document
 from local import app as start
 from shared.cli import app as backup
 from shared.settings import Settings
+from tests.registered import functions
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -49,7 +49,7 @@ def _app() -> typer.Typer:
 
 @functools.cache
 def _http_triggers() -> list[dict[str, Any]]:
-    triggers = [function.get_trigger().get_dict_repr() for function in function_app.app.get_functions()]
+    triggers = [function.get_trigger().get_dict_repr() for function in functions()]
     return [trigger for trigger in triggers if str(trigger["type"]) == "httpTrigger"]
 
 

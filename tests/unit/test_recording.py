@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from shared.services.audit_trail import AuditTrail
 from shared.settings import Settings
 from shared.wiring.shown_settings import shown_settings
 from tests.pages_site import LOAD, Site, adapters_of
+from tests.signed_in import IN_AZURE, principal, set_up
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -32,10 +32,10 @@ class Outage(QuietTap):
 
 
 def _request(route: str, **query: str) -> func.HttpRequest:
-    claims = {"claims": [{"typ": "preferred_username", "val": "ada@example.com"}], "name_typ": "name"}
     headers = {
-        "X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps(claims).encode()).decode(),
-        "X-Forwarded-For": "203.0.113.9",
+        **principal("Backup.Operator"),
+        # The front end of the platform adds the address that it was called from; what comes before is a claim.
+        "X-Forwarded-For": "10.6.6.6, 203.0.113.9",
         "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
     }
     return func.HttpRequest(
@@ -59,7 +59,12 @@ def outage(site: Site, past: str, tmp_path: Path) -> None:
     wiring.services.cache_clear()
 
 
-@pytest.mark.usefixtures("past")
+@pytest.fixture
+def azure(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(monkeypatch, **IN_AZURE)
+
+
+@pytest.mark.usefixtures("azure", "past")
 def test_a_reading_is_recorded_with_person_address_and_trace_and_without_the_key(site: Site) -> None:
     answer = _called(recovery_http.get_content, _request("content", path=LOAD))
     assert answer.status_code == 200
@@ -70,7 +75,7 @@ def test_a_reading_is_recorded_with_person_address_and_trace_and_without_the_key
     assert "key-of-the-app" not in repr(record)
 
 
-@pytest.mark.usefixtures("outage")
+@pytest.mark.usefixtures("azure", "outage")
 @pytest.mark.parametrize("route", ["content", "diff", "audit", "audit/verify"])
 def test_nothing_is_shown_while_the_trail_cannot_be_written(route: str) -> None:
     calls = {
@@ -95,7 +100,7 @@ def test_no_page_shows_a_notebook_while_the_trail_cannot_be_written(
     assert "print(" not in seen.text
 
 
-@pytest.mark.usefixtures("past")
+@pytest.mark.usefixtures("azure", "past")
 def test_a_refusal_is_recorded(site: Site) -> None:
     site.world.workspace.behaviour.denied = {LOAD.rpartition("/")[0]}
     answer = _called(recovery_http.get_content, _request("content", path=LOAD, at="live"))

@@ -1,0 +1,76 @@
+"""What each HTTP function needs, and what it tells of notebooks. A function without a row here is closed to everybody.
+
+A test holds every registered route to a row, and every row to a route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.domain.access import Right
+
+
+class Tells(StrEnum):
+    """What a route tells of notebooks, for people who may see some folders alone.
+
+    `NOTHING` of any. `NOTEBOOK`: of those that its parameters name, which have to be inside. `FOLDER`: of those below
+    the parameter `folder`, which has to be given and inside. `INSIDE`: the function itself shows what is inside alone.
+    `ALL`: of all; it is refused to them.
+    """
+
+    NOTHING = "nothing"
+    NOTEBOOK = "notebook"
+    FOLDER = "folder"
+    INSIDE = "inside"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """The right that a route needs, and what it tells of notebooks."""
+
+    right: Right
+    tells: Tells = Tells.NOTHING
+
+
+ROUTES: Mapping[str, RouteRule] = {
+    "get_health": RouteRule(Right.PUBLIC),
+    "get_openapi": RouteRule(Right.PUBLIC),
+    "get_status": RouteRule(Right.READ, Tells.ALL),
+    "list_runs": RouteRule(Right.READ, Tells.ALL),
+    "get_run": RouteRule(Right.READ, Tells.ALL),
+    "start_run": RouteRule(Right.OPERATE),
+    "get_doctor": RouteRule(Right.OPERATE),
+    "list_verifications": RouteRule(Right.READ, Tells.ALL),
+    "get_verification": RouteRule(Right.READ, Tells.ALL),
+    "start_verification": RouteRule(Right.OPERATE),
+    "start_rebuild": RouteRule(Right.OPERATE),
+    "get_rebuild": RouteRule(Right.OPERATE),
+    "get_capacity": RouteRule(Right.READ, Tells.ALL),
+    "page_dashboard": RouteRule(Right.READ, Tells.ALL),
+    "find_notebooks": RouteRule(Right.READ, Tells.INSIDE),
+    "get_tree": RouteRule(Right.READ, Tells.INSIDE),
+    "get_versions": RouteRule(Right.READ, Tells.NOTEBOOK),
+    "get_content": RouteRule(Right.READ, Tells.NOTEBOOK),
+    "get_diff": RouteRule(Right.READ, Tells.NOTEBOOK),
+    "get_change_report": RouteRule(Right.READ, Tells.FOLDER),
+    "page_browse": RouteRule(Right.READ, Tells.INSIDE),
+    "page_history": RouteRule(Right.READ, Tells.NOTEBOOK),
+    "page_preview": RouteRule(Right.READ, Tells.NOTEBOOK),
+    "page_compare": RouteRule(Right.READ, Tells.NOTEBOOK),
+    "start_restore": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "undo_restore": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "list_restores": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "get_restore": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "page_restore": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "page_restore_now": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "page_result": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "page_undo": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "get_audit": RouteRule(Right.AUDIT),
+    "get_audit_verify": RouteRule(Right.AUDIT),
+}
+PAGES = frozenset({"page_restore_now", "page_undo"})
+"""Routes that take a form of our own pages, with its token."""
+NOTEBOOK_PARAMETERS = ("path", "from_path")

@@ -1,0 +1,46 @@
+"""How many requests a caller may send: a bucket of tokens for each, in the memory of one instance."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from shared.clock import Clock
+
+MOST_CALLERS = 10_000
+"""Buckets in memory. The one that was used longest ago is dropped first, and would by then be full in any case."""
+CHANGES_SHARE = 10
+"""Requests that change something are allowed a tenth as often."""
+SECONDS_A_MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+
+class RequestRate:
+    """`a_minute` requests of each caller, as many at once after a pause. An app on N instances allows N times that."""
+
+    def __init__(self, clock: Clock, a_minute: int) -> None:
+        self._clock, self._most = clock, float(a_minute)
+        self._buckets: OrderedDict[tuple[str, bool], _Bucket] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait(self, key: str, *, changes: bool) -> int:
+        """Take a token; 0, or the whole seconds until there is one."""
+        now, most = self._clock.monotonic(), max(self._most / (CHANGES_SHARE if changes else 1), 1.0)
+        rate = most / SECONDS_A_MINUTE
+        with self._lock:
+            bucket = self._buckets.pop((key, changes), None) or _Bucket(most, now)
+            self._buckets[key, changes] = bucket
+            if len(self._buckets) > MOST_CALLERS:
+                self._buckets.popitem(last=False)
+            bucket.tokens, bucket.at = min(most, bucket.tokens + (now - bucket.at) * rate), now
+            if bucket.tokens < 1:
+                return math.ceil((1 - bucket.tokens) / rate)
+            bucket.tokens -= 1
+        return 0

@@ -23,6 +23,7 @@ def connect(
     context: typer.Context,
     url: Annotated[str | None, typer.Option(envvar="BACKUP_URL", help="Address of the function app.")] = None,
     key: Annotated[str | None, typer.Option(envvar="BACKUP_KEY", help="A function key of the app.")] = None,
+    token: Annotated[str | None, typer.Option(envvar="BACKUP_TOKEN", help="A token of Microsoft Entra ID.")] = None,
 ) -> None:
     """Find the app: --url, BACKUP_URL, else the one that `./start` serves from this checkout."""
-    context.obj = find_client(url, key)
+    context.obj = find_client(url, key, token)

@@ -6,18 +6,23 @@ import json
 import os
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import requests
 import typer
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from urllib3.util.retry import Retry
 
 from shared.cli.terminal import say
+from shared.domain.addresses import checked_url
 
 LOCAL_ADDRESS_FILE = Path(".local/backup.json")
 LOCAL_URL = "http://127.0.0.1:7071"
 CALL_TIMEOUT_SECONDS = 120
 RETRIES = 4
+_REFUSED = "The app refused the key or token."
+_SIGN_IN = "In Azure pass --token, or set BACKUP_TOKEN; elsewhere --key, or BACKUP_KEY to a function key of the app."
 _LOOK = "Look at `./backup status` and `./backup restores` before you ask again."
 
 
@@ -25,9 +30,10 @@ class Client:
     """Calls the HTTP API of one function app.
 
     A problem answer ends the command with its detail and exit code 2, an app that cannot be reached with 3.
+    Key and token go to the app alone: no redirect is followed, and what `.netrc` may hold is not sent instead.
     """
 
-    def __init__(self, url: str, key: str | None, *, retries: int = RETRIES) -> None:
+    def __init__(self, url: str, key: str | None, token: str | None = None, *, retries: int = RETRIES) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
         retry = Retry(
@@ -39,8 +45,8 @@ class Client:
         )
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
-        if key:
-            self._session.headers["x-functions-key"] = key
+        credentials = {"x-functions-key": key, "Authorization": f"Bearer {token}" if token else None}
+        self._session.auth = _Credentials({name: value for name, value in credentials.items() if value})
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """The JSON object that `/api/{path}` answers."""
@@ -49,7 +55,8 @@ class Client:
 
     def complete(self, path: str, query: dict[str, str], seconds: float) -> dict[str, Any]:
         """The same for a shell's completion: quick, and quiet. Raises `requests.RequestException`, `ValueError`."""
-        response = self._session.get(f"{self.url}/api/{path}", params=query, timeout=seconds)
+        url = f"{self.url}/api/{path}"
+        response = self._session.get(url, params=query, timeout=seconds, allow_redirects=False)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
@@ -58,7 +65,8 @@ class Client:
         """What `/api/{path}` answers."""
         url = f"{self.url}/api/{path}"
         try:
-            response = self._session.request(method, url, timeout=CALL_TIMEOUT_SECONDS, **options)
+            options = {"timeout": CALL_TIMEOUT_SECONDS, "allow_redirects": False, **options}
+            response = self._session.request(method, url, **options)
         except requests.ReadTimeout:
             _end(3, f"The app at {self.url} did not answer in time; what was asked for may be under way. {_LOOK}")
         except requests.RequestException as error:
@@ -66,9 +74,21 @@ class Client:
             _end(3, f"The app at {self.url} does not answer ({name}). Start it, or pass --url.")
         except UnicodeEncodeError:
             _end(2, "An argument holds bytes that are no UTF-8. Give the path as `./backup find` shows it.")
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             _end(2, _problem(response))
         return response
+
+
+class _Credentials(AuthBase):
+    """Headers for each request; `requests` looks for none elsewhere then."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add them."""
+        request.headers.update(self._headers)
+        return request
 
 
 def _end(code: int, message: str) -> NoReturn:
@@ -77,18 +97,29 @@ def _end(code: int, message: str) -> NoReturn:
 
 
 def _problem(response: requests.Response) -> str:
-    if response.status_code == 401:
-        return "The app refused the key. Pass --key, or set BACKUP_KEY to a function key of the app."
+    if response.status_code < 400:
+        return f"The app at {urlsplit(response.url).netloc} sends to another address, which is not followed. {_SIGN_IN}"
     try:
-        return str(response.json()["detail"])
+        detail = str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"The app answered {response.status_code}. Its log has the reason."
+        detail = ""
+    if response.status_code == 401:
+        return f"{detail or _REFUSED} {_SIGN_IN}"
+    return detail or f"The app answered {response.status_code}. Its log has the reason."
 
 
-def find_client(url: str | None, key: str | None, *, retries: int = RETRIES) -> Client:
-    """The app that is named, else the one that `./start` serves from this checkout."""
+def find_client(url: str | None, key: str | None, token: str | None = None, *, retries: int = RETRIES) -> Client:
+    """The app that is named, else the one that `./start` serves from this checkout.
+
+    An address without TLS that is not on this machine ends the command: it would show key and token to the network.
+    """
     local: dict[str, str] = {}
     if url is None:
         stored = Path(os.environ["BACKUP_DATA"]) / "backup.json" if "BACKUP_DATA" in os.environ else LOCAL_ADDRESS_FILE
         local = json.loads(stored.read_text()) if stored.exists() else {}
-    return Client(url or local.get("url", LOCAL_URL), key or local.get("key"), retries=retries)
+    address = url or local.get("url", LOCAL_URL)
+    try:
+        checked_url(address)
+    except ValueError as error:
+        _end(2, f"The app's address {error}. Pass another --url.")
+    return Client(address, key or local.get("key"), token, retries=retries)

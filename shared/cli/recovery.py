@@ -33,7 +33,7 @@ def complete_path(context: typer.Context, incomplete: str) -> list[str]:
 
 def _paths_from(context: typer.Context, incomplete: str) -> list[str]:
     options = context.find_root().params
-    client = find_client(options.get("url"), options.get("key"), retries=0)
+    client = find_client(options.get("url"), options.get("key"), options.get("token"), retries=0)
     folder = incomplete.rpartition("/")[0]
     answer = client.complete("tree", {"path": folder} if folder else {}, COMPLETION_SECONDS)
     found = [f"{f['path']}/" for f in answer["folders"]] + [n["path"] for n in answer["notebooks"]]

@@ -61,7 +61,11 @@ class FolderMap:
             raise ValueError('must be JSON, such as {"<group id>": ["/Clients/acme"]}') from None
         if not isinstance(given, dict):
             raise ValueError("must be a JSON object: folders by group id or role")
-        return cls({name.strip().casefold(): _folders(name, value) for name, value in given.items()})
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in given.items():
+            key = name.strip().casefold()
+            found[key] = found.get(key, ()) + _folders(name, value)
+        return cls(found)
 
     def scope_of(self, caller: Caller) -> Scope:
         """What a caller may reach: nothing, where the map names folders but none of the caller's groups and roles."""

@@ -52,15 +52,22 @@ def fake() -> Iterator[FakeApp]:
         yield served
 
 
-def _run(fake: FakeApp, **values: str) -> str:
-    source = make_notebook(fake.url).replace("POLL_SECONDS = 1.0", "POLL_SECONDS = 0.001")
+def run_notebook(url: str, login: str = "", **values: str) -> tuple[str, list[tuple[str, str]]]:
+    """What the notebook prints, and the secrets that it asked for; `login` stands for the identity platform."""
+    source = make_notebook(url).replace("POLL_SECONDS = 1.0", "POLL_SECONDS = 0.001")
+    source = source.replace("https://login.microsoftonline.com", login)
     printed, databricks = io.StringIO(), Databricks(values)
     with contextlib.redirect_stdout(printed):
         exec(compile(source, "notebook", "exec"), {"dbutils": databricks})  # noqa: S102 - it is what is tested
-    assert set(databricks.asked) == {(values.get("scope", "notebook-backup"), values.get("secret", "function-key"))}
-    assert {asked.headers["x-functions-key"] for asked in fake.asked} == {KEY}
     assert set(values) <= set(databricks.defaults)
-    return printed.getvalue()
+    return printed.getvalue(), databricks.asked
+
+
+def _run(fake: FakeApp, **values: str) -> str:
+    printed, secrets = run_notebook(fake.url, **values)
+    assert set(secrets) == {(values.get("scope", "notebook-backup"), values.get("secret", "function-key"))}
+    assert {asked.headers["x-functions-key"] for asked in fake.asked} == {KEY}
+    return printed
 
 
 def test_it_is_a_notebook_in_source_format_that_names_the_app_and_no_secret() -> None:
@@ -175,7 +182,7 @@ def test_a_widget_that_is_missing_is_named_and_nothing_asked(fake: FakeApp, valu
 
 @pytest.mark.parametrize(
     ("status", "body", "words"),
-    [(404, {"detail": "The backup holds no notebook x."}, "holds no notebook x"), (401, b"", "check `scope`")],
+    [(404, {"detail": "The backup holds no notebook x."}, "holds no notebook x"), (401, b"", "check `sign_in`")],
 )
 def test_a_problem_ends_the_cell_with_what_to_do(fake: FakeApp, status: int, body: Any, words: str) -> None:
     fake.give("GET", "versions", body, status=status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,12 @@ def test_nothing_but_settings_and_command_line_reads_the_environment() -> None:
         "shared/cli/client.py",
         "shared/adapters/git_library.py",
     }
+
+
+def test_entry_points_restore_by_the_way_that_knows_who_asks() -> None:
+    """What needs no caller: the steps of a restore that was let in."""
+    found = {m for f in _modules("functions") for m in re.findall(r"services\(\)\.restores\.(\w+)", f.read_text())}
+    assert found == {"step", "abandoned"}
 
 
 @pytest.mark.parametrize("folder", ["shared", "functions", "local", "tests"])

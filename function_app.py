@@ -13,6 +13,7 @@ from functions import (
     maintenance,
     openapi,
     pages,
+    poison_http,
     recovery_http,
     reports_http,
     runs_http,
@@ -30,6 +31,7 @@ app.register_functions(maintenance.blueprint)
 app.register_functions(recovery_http.blueprint)
 app.register_functions(reports_http.blueprint)
 app.register_functions(pages.blueprint)
+app.register_functions(poison_http.blueprint)
 app.register_functions(audit_http.blueprint)
 app.register_functions(dashboard.blueprint)
 app.register_functions(credentials_http.blueprint)

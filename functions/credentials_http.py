@@ -38,14 +38,14 @@ def watch_credentials(timer: func.TimerRequest) -> None:
         services().credentials.watch.look()
 
 
-@blueprint.route("credentials", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("credentials", methods=["GET"])
 @guarded
 def list_credentials(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/credentials`: each with the days that it has left, or what is missing to know them."""
     return answer({"credentials": services().credentials.watch.shown()})
 
 
-@blueprint.route("credentials/check", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("credentials/check", methods=["POST"])
 @guarded
 def check_credentials(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/credentials/check`: look everything up now, then as `GET /api/credentials`."""
@@ -54,7 +54,7 @@ def check_credentials(req: func.HttpRequest) -> func.HttpResponse:
     return answer({"credentials": services().credentials.watch.shown()})
 
 
-@blueprint.route("credentials/{name}/rotate", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+@blueprint.route("credentials/{name}/rotate", methods=["POST"])
 @guarded
 def rotate_credential(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/credentials/{name}/rotate`: begin a rotation, or go on with one, as far as it goes now."""

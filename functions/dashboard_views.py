@@ -139,7 +139,7 @@ def _run_needs(found: Dashboard) -> Iterator[Need]:
         yield Need("warn", f"The last run could not bring in {what}", "See the reasons below, each with what to do.")
     if last["counts"]["held"]:
         held = _many(last["counts"]["held"], "deletion", "deletions")
-        todo = "If they were meant, raise BACKUP_DELETION_GUARD_SHARE for one run. Nothing was removed."
+        todo = f"Nothing was removed. If they were meant: ./backup sync --confirm-deletions {last['run_id']}"
         yield Need("warn", f"The last run held {held} back", todo)
 
 

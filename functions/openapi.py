@@ -9,6 +9,7 @@ from typing import Any
 import azure.functions as func
 
 from functions.answers import guarded
+from functions.poison_http import ChosenMessages
 from shared.domain.audit import AuditAction
 from shared.domain.capacity import Level
 from shared.domain.credentials import CredentialKind
@@ -259,7 +260,8 @@ def _reports() -> Schema:
 
 def _running() -> Schema:
     runs, checks = _object(("runs",), runs=_list(RUN)), _object(("checks",), checks=_list({"type": "object"}))
-    retry = {"type": "object", "properties": {"retry": ID}, "additionalProperties": False}
+    ways = {"retry": ID, "confirm_deletions": ID}
+    start: Schema = {"type": "object", "properties": ways, "maxProperties": 1, "additionalProperties": False}
     status = _object(("active", "last"), active={"type": ["object", "null"]}, last={"type": ["object", "null"]})
     verifications = _answers(_object(("verifications",), verifications=_list(MAINTENANCE)))
     started = _answers(MAINTENANCE, 202)
@@ -268,7 +270,7 @@ def _running() -> Schema:
         "/api/status": {"get": _operation("get_status", _answers(status))},
         "/api/runs": {
             "get": _operation("list_runs", _answers(runs), LIMIT_200),
-            "post": _operation("start_run", _answers(_object(("run_id",), run_id=TEXT), 202), body=retry),
+            "post": _operation("start_run", _answers(_object(("run_id",), run_id=TEXT), 202), body=start),
         },
         "/api/runs/{id}": {"get": _operation("get_run", _answers(RUN), identity=True)},
         "/api/verifications": {
@@ -281,6 +283,24 @@ def _running() -> Schema:
         "/api/capacity": {"get": _operation("get_capacity", _answers(CAPACITY))},
         "/api/doctor": {"get": _operation("get_doctor", _answers(checks))},
         "/api/health": {"get": health},
+        **_poison(),
+    }
+
+
+def _poison() -> Schema:
+    message = _object(
+        ("id", "queue", "about", "inserted_at", "deliveries", "text"),
+        id=TEXT,
+        queue=TEXT,
+        inserted_at=NULLABLE,
+        deliveries={"type": "integer"},
+    )
+    waiting = _answers(_object(("messages", "hidden"), messages=_list(message), hidden={"type": "integer"}))
+    done, body = _answers(_object(("done",), done=_list(ID))), _inlined(ChosenMessages.model_json_schema())
+    return {
+        "/api/poison": {"get": _operation("list_poison", waiting)},
+        "/api/poison/requeue": {"post": _operation("requeue_poison", done, body=body)},
+        "/api/poison/drop": {"post": _operation("drop_poison", done, body=body)},
     }
 
 

@@ -18,6 +18,7 @@ blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 MOST_RUNS = 200
 _log = logging.getLogger("backup.runs")
+_WAYS = ("retry", "confirm_deletions")
 RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -42,26 +43,33 @@ def list_runs(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.queue_output("planning", PLAN_QUEUE, connection="AzureWebJobsStorage")
 @guarded
 def start_run(req: func.HttpRequest, planning: func.Out[str]) -> func.HttpResponse:
-    """`POST /api/runs`: start a run now, or take the failures of one again; 409 where one is under way."""
-    retry_of = _retried(req.get_body())
-    run_id = services().runs.start("http", retry_of=retry_of, who=who_asks(req), origin=origin_of(req))
+    """`POST /api/runs`: start a run, of the failures of one, or with its held deletions; 409 where one is active."""
+    asked = _asked(req.get_body())
+    run_id = services().runs.start(
+        "http",
+        retry_of=asked.get("retry"),
+        confirms=asked.get("confirm_deletions"),
+        who=who_asks(req),
+        origin=origin_of(req),
+    )
     with traced("start_run", run_id):
         planning.set(planning_message(run_id))
         _log.info("run %s starts", run_id, extra={"action": "run.start"})
     return answer({"run_id": run_id, "status": "running"}, status=202, headers={"Location": f"/api/runs/{run_id}"})
 
 
-def _retried(body: bytes) -> str | None:
-    """The run whose failures are to be taken again, of a request's body. Raises `ValueError`."""
+def _asked(body: bytes) -> dict[str, str]:
+    """What a request's body says: nothing, or a run's id for one of `_WAYS`. Raises `ValueError`."""
     if not body.strip():
-        return None
+        return {}
     asked = json.loads(body)
-    if not isinstance(asked, dict) or asked.keys() - {"retry"}:
-        raise ValueError('the body may be {"retry": RUN_ID} or nothing')
-    retried = asked.get("retry")
-    if retried is not None and not (isinstance(retried, str) and RUN_ID.fullmatch(retried)):
-        raise ValueError("retry must be a run id, as `./backup runs` lists them")
-    return retried
+    if not isinstance(asked, dict) or asked.keys() - set(_WAYS) or len(asked) > 1:
+        raise ValueError('the body may be {"retry": RUN_ID}, {"confirm_deletions": RUN_ID}, or nothing')
+    given = {way: run_id for way, run_id in asked.items() if run_id is not None}
+    for way, run_id in given.items():
+        if not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
+            raise ValueError(f"{way} must be a run id, as `./backup runs` lists them")
+    return given
 
 
 @blueprint.route("runs/{id}", methods=["GET"])

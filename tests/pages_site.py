@@ -147,6 +147,7 @@ def adapters_of(world: World, scratch: Path) -> Adapters:
         meter=MemoryMeter(world.remote.contents),
         blobs=world.blobs,
         queue=world.queues,
+        box=world.queues,
         tables=world.tables,
         clock=world.clock,
     )

@@ -95,10 +95,16 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def load_app(folder: Path) -> list[LoadedFunction]:
-    """The functions that `folder/function_app.py` registers. Raises `UnsupportedApp`."""
+    """The functions that `folder/function_app.py` registers and that are not switched off. Raises `UnsupportedApp`."""
     sys.path.insert(0, str(folder))
     module = importlib.import_module("function_app")
-    return [_loaded(function) for function in module.app.get_functions()]
+    loaded = [_loaded(function) for function in module.app.get_functions()]
+    return [function for function in loaded if not _is_disabled(function.name)]
+
+
+def _is_disabled(name: str) -> bool:
+    """Whether the app setting says so by which the platform switches one function off."""
+    return os.environ.get(f"AzureWebJobs.{name}.Disabled", "").lower() in ("1", "true")
 
 
 def load_host_json(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from azure.storage.queue import QueueClient, QueueServiceClient
 
 INVISIBLE_SECONDS = 600
 SHORTEST_POLL_SECONDS = 0.1
+POISON = "-poison"
 _log = logging.getLogger("host.queues")
 
 
@@ -126,12 +127,16 @@ class QueueListener:
 
     def _process(self, message: Any) -> None:
         if message.dequeue_count > self._options.max_dequeue_count:
-            self._poison(message)
+            if not self._name.endswith(POISON):
+                self._poison(message)
             return
         try:
             self._run(self._decoded(message))
         except Exception:  # noqa: BLE001 - a function that raises is a failed delivery
             _log.exception("a message of %s failed at delivery %d", self._name, message.dequeue_count)
+            if self._name.endswith(POISON):
+                # A poison queue has none of its own: the message stays hidden, then comes again.
+                return
             if message.dequeue_count >= self._options.max_dequeue_count:
                 self._poison(message)
             else:
@@ -160,7 +165,7 @@ class QueueListener:
 
     def _poison(self, message: Any) -> None:
         _log.error("a message of %s goes to its poison queue", self._name)
-        _made(self._service, f"{self._name}-poison").send_message(message.content)
+        _made(self._service, f"{self._name}{POISON}").send_message(message.content)
         self._queue.delete_message(message)
 
 

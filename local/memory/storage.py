@@ -11,7 +11,7 @@ from pathlib import Path
 from shared.clock import Clock
 from shared.domain.seal import seal
 from shared.errors import DamagedBlob, LeaseLost, StateConflict
-from shared.protocols import BlobLease, Row, StoredRow
+from shared.protocols import BlobLease, Row, StoredRow, WaitingMessage
 
 type Keys = tuple[str, str, str]
 
@@ -182,6 +182,7 @@ class MemoryMessage:
     text: str
     visible_at: float
     dequeue_count: int = 0
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass
@@ -202,6 +203,33 @@ class MemoryQueues:
         """See `Queue.length`."""
         with self._lock:
             return len(self.stored.get(queue, ()))
+
+    def peek(self, queue: str, most: int) -> list[WaitingMessage]:
+        """See `MessageBox.peek`."""
+        with self._lock:
+            seen = [m for m in self.stored.get(queue, ()) if m.visible_at <= self.clock.monotonic()]
+            return [WaitingMessage(m.id, m.text, self.clock.now(), m.dequeue_count) for m in seen[:most]]
+
+    def move(self, queue: str, message_id: str, target: str) -> bool:
+        """See `MessageBox.move`."""
+        with self._lock:
+            for message in self._seen(queue, message_id):
+                self.send(target, message.text)
+                self.delete(queue, message)
+                return True
+            return False
+
+    def remove(self, queue: str, message_id: str) -> bool:
+        """See `MessageBox.remove`."""
+        with self._lock:
+            for message in self._seen(queue, message_id):
+                self.delete(queue, message)
+                return True
+            return False
+
+    def _seen(self, queue: str, message_id: str) -> list[MemoryMessage]:
+        now = self.clock.monotonic()
+        return [m for m in self.stored.get(queue, ()) if m.id == message_id and m.visible_at <= now]
 
     def receive(self, queue: str, invisible_seconds: float) -> MemoryMessage | None:
         """The first visible message, hidden for a while and counted."""

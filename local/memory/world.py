@@ -130,6 +130,7 @@ class World:
             meter=MemoryMeter(self.remote.contents),
             blobs=self.blobs,
             queue=self.queues,
+            box=self.queues,
             tables=self.tables,
             clock=self.clock,
             changes=MemoryChangeLog(self.model, self.workspace.behaviour),
@@ -155,19 +156,19 @@ class World:
         self.app = build(settings, tapped(adapters, tap) if tap else adapters)
         return self.app
 
-    def start(self, retry_of: str | None = None) -> str | None:
+    def start(self, retry_of: str | None = None, confirms: str | None = None) -> str | None:
         """The timer fires; the run's id, or None where one is under way or the start failed."""
-        run_id = self._guarded(lambda: self.app.runs.start("timer", retry_of=retry_of))
+        run_id = self._guarded(lambda: self.app.runs.start("timer", retry_of=retry_of, confirms=confirms))
         if run_id:
             self.queues.send(PLAN_QUEUE, planning_message(run_id))
         return run_id
 
-    def back_up(self, retry_of: str | None = None) -> dict[str, Any]:
+    def back_up(self, retry_of: str | None = None, confirms: str | None = None) -> dict[str, Any]:
         """A run from its start to its end."""
-        run_id = self.start(retry_of)
+        run_id = self.start(retry_of, confirms)
         while run_id is None:
             self.settle()
-            run_id = self.start(retry_of)
+            run_id = self.start(retry_of, confirms)
         self.settle()
         return self.app.status.run(run_id)
 

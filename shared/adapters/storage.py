@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.adapters.blobs import AzureBlobs
+    from shared.adapters.message_box import AzureMessageBox
     from shared.adapters.queues import AzureQueues
     from shared.adapters.tables import AzureTables
 
@@ -52,6 +53,14 @@ class StorageClients:
         from shared.adapters.blobs import AzureBlobs
 
         return AzureBlobs(self._blob(BlobServiceClient), container)
+
+    def message_box(self) -> AzureMessageBox:
+        """The messages of the account's queues, one by one."""
+        from azure.storage.queue import QueueServiceClient
+
+        from shared.adapters.message_box import AzureMessageBox
+
+        return AzureMessageBox(self._queue(QueueServiceClient))
 
     def queues(self) -> AzureQueues:
         """Queues of the account."""

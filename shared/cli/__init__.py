@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import audit, capacity, credentials, operations, recovery, reports, restoring
+from shared.cli import audit, capacity, credentials, operations, poison, recovery, reports, restoring
 from shared.cli.client import Client, find_client
 from shared.cli.operations import follow
 from shared.cli.terminal import notes
@@ -14,7 +14,8 @@ from shared.cli.terminal import notes
 __all__ = ["Client", "app", "follow", "notes"]
 
 app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
-for part in (operations.app, recovery.app, restoring.app, reports.app, audit.app, capacity.app, credentials.app):
+_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison)
+for part in (module.app for module in _PARTS):
     app.registered_commands += part.registered_commands
 
 

@@ -24,10 +24,14 @@ def sync(
     context: typer.Context,
     wait: Annotated[bool, typer.Option(help="Follow the run to its end.")] = True,
     retry: Annotated[str | None, typer.Option(metavar="RUN", help="Take just the failures of this run again.")] = None,
+    confirm: Annotated[
+        str | None, typer.Option("--confirm-deletions", metavar="RUN", help="Remove what this run held back.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Back up now. Ends with 0 if the run succeeded, 1 if it is partial or failed."""
-    run_id = context.obj.call("POST", "runs", json={"retry": retry} if retry else {})["run_id"]
+    asked = {"retry": retry, "confirm_deletions": confirm}
+    run_id = context.obj.call("POST", "runs", json={n: v for n, v in asked.items() if v})["run_id"]
     if not wait:
         _show({"run_id": run_id, "status": "running"}, as_json)
         return

@@ -63,6 +63,8 @@ class AuditAction(StrEnum):
     CREDENTIAL_ROTATED = "credential_rotated"
     CREDENTIAL_EXPIRES = "credential_expires"
     CREDENTIALS_CHECKED = "credentials_checked"
+    MESSAGE_REQUEUED = "message_requeued"
+    MESSAGE_DROPPED = "message_dropped"
 
 
 class AuditResult(StrEnum):

@@ -50,7 +50,7 @@ def held_content(run: Json, link: str, place: str) -> MailContent:
     """Of a run that held deletions back."""
     held = int(run["counts"]["held"])
     advice = (
-        "If the notebooks were removed on purpose, raise BACKUP_DELETION_GUARD_SHARE for one run. "
+        f"If the notebooks were removed on purpose: ./backup sync --confirm-deletions {run['run_id']} "
         "If not, find out who removed them: every one of them can be restored from the backup."
     )
     return MailContent(

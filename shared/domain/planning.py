@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shared.domain.batches import ChangeKind, ExportItem, Failure
@@ -61,7 +61,7 @@ EVERYTHING = Wanted()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will do. `held_deletes` is set instead of `deletes` where the deletion guard holds them."""
+    """What a run will do. `held_deletes` are those that the deletion guard holds, and not among `deletes`."""
 
     items: tuple[ExportItem, ...]
     deletes: tuple[ManifestEntry, ...]
@@ -78,11 +78,13 @@ def compare(
     branch: BranchState,
     guard_share: float,
     wanted: Wanted = EVERYTHING,
+    confirmed: Collection[str] = (),
 ) -> Plan:
     """Compare by object id, path, language and modified-at.
 
     A notebook is deleted only where its folder, or one above it, was listed without it; more deletions than
-    `guard_share` of the manifest (and more than ten) are held. Nothing but what is `wanted` is planned.
+    `guard_share` of the manifest (and more than ten) are held, but for those whose paths a person `confirmed`.
+    Nothing but what is `wanted` is planned.
     """
     notebooks = {n.path: n for n in listing.notebooks()}
     absent = [e for e in manifest.values() if e.path not in notebooks]
@@ -94,7 +96,8 @@ def compare(
         n.object_id: by_id[n.object_id] for n in notebooks.values() if n.object_id in by_id and n.path not in manifest
     }
     lost = [e for e in gone if renamed.get(e.object_id) is not e and e.path in wanted]
-    held = lost if len(lost) > max(FEWEST_GUARDED_DELETIONS, guard_share * len(manifest)) else []
+    doubtful = [e for e in lost if e.path not in confirmed]
+    held = doubtful if len(doubtful) > max(FEWEST_GUARDED_DELETIONS, guard_share * len(manifest)) else []
     files = assign_files(listing.root, listing.folders, {e.file: e.path for e in (*hidden, *held)}, branch.foreign)
     items = tuple(
         item
@@ -105,7 +108,7 @@ def compare(
     )
     return Plan(
         items=items,
-        deletes=() if held else tuple(lost),
+        deletes=tuple(e for e in lost if not held or e.path in confirmed),
         held_deletes=tuple(held),
         unchanged=len(files) - len(items),
         listed=len(notebooks),

@@ -6,6 +6,7 @@ from shared.protocols.credentials import TokenIssuer, Vault
 from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
 from shared.protocols.people import DigestMail, Outbox
+from shared.protocols.poison import MessageBox, WaitingMessage
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
 from shared.protocols.telemetry import NoTelemetry, Telemetry
@@ -27,6 +28,7 @@ __all__ = [
     "IndexedVersion",
     "MailTemplates",
     "Mailer",
+    "MessageBox",
     "NoTelemetry",
     "Outbox",
     "PointFile",
@@ -44,6 +46,7 @@ __all__ = [
     "TokenIssuer",
     "Vault",
     "VersionIndex",
+    "WaitingMessage",
     "Workspace",
     "WriteFile",
 ]

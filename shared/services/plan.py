@@ -104,7 +104,14 @@ class PlanService:
             if listing is None:
                 return False
             view = looking.result()
-        plan = compare(listing, view.manifest, branch=view.state, guard_share=self._guard_share, wanted=wanted)
+        plan = compare(
+            listing,
+            view.manifest,
+            branch=view.state,
+            guard_share=self._guard_share,
+            wanted=wanted,
+            confirmed=self._confirmed(row),
+        )
         batches = self._write_batches(run_id, plan, listing)
         stored = StoredPlan(
             batches=batches,
@@ -123,6 +130,16 @@ class PlanService:
         if not retry_of:
             return EVERYTHING
         return Wanted(failure.path for failure in self._batches.failures(str(retry_of)))
+
+    def _confirmed(self, row: Row) -> frozenset[str]:
+        """Deletions that a person confirmed; none where the list of the run that held them is gone by now."""
+        confirms = row.get("confirms")
+        if not confirms:
+            return frozenset()
+        try:
+            return frozenset(load_plan(self._blobs, str(confirms)).held)
+        except (KeyError, DamagedBlob):
+            return frozenset()
 
     def _write_batches(self, run_id: str, plan: Plan, listing: TreeListing) -> dict[str, int]:
         """Write the batches under names of this attempt's own; returns their sizes by id."""

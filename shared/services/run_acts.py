@@ -97,7 +97,7 @@ def _entry(run_id: str, action: AuditAction, key: str, name: str = "", detail: D
 
 
 def _started(run_id: str, row: Row) -> AuditEntry:
-    detail = {n: row[n] for n in ("trigger", "retry_of") if row.get(n)} | asked_from(row)
+    detail = {n: row[n] for n in ("trigger", "retry_of", "confirms") if row.get(n)} | asked_from(row)
     return replace(_entry(run_id, AuditAction.RUN_STARTED, "started", detail=detail), actor=actor_of(row))
 
 

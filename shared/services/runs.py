@@ -28,6 +28,12 @@ class UnknownRun(BackupError):
     code = "unknown_run"
 
 
+class NothingHeld(BackupError):
+    """The run {run_id} held no deletions back. `./backup status` shows the last one; confirm one that did."""
+
+    code = "nothing_held"
+
+
 class RunStore:
     """Rows of the table `runs`, one per run, and the lease row that lets one run be active at a time."""
 
@@ -41,19 +47,35 @@ class RunStore:
     ) -> None:
         self._tables, self._queue, self._clock, self._acts, self._entropy = tables, queue, clock, acts, entropy
 
-    def start(self, trigger: str, *, retry_of: str | None = None, who: str = "", origin: str = "") -> str:
+    def start(
+        self,
+        trigger: str,
+        *,
+        retry_of: str | None = None,
+        confirms: str | None = None,
+        who: str = "",
+        origin: str = "",
+    ) -> str:
         """Take the run's lease and write its row; returns the run id.
 
         Its planning is asked for by `planning_message`, which leaves with the calling function's answer: one
         that is lost is sent again by the watchdog. `retry_of` names a run whose failures alone are taken again;
-        `who` asked for it, from `origin`, where that was a person.
-        Raises `RunActive` where another run is under way, `UnknownRun`. A lease whose run has ended is taken over.
+        `confirms` names one whose held deletions are meant; `who` asked for it, from `origin`, where that was a person.
+        Raises `RunActive` where another run is under way, `UnknownRun`, `NothingHeld`. A lease whose run has ended is
+        taken over.
         """
         if retry_of is not None:
             self.get(retry_of)
+        if confirms is not None and not int(self.get(confirms).get("held") or 0):
+            raise NothingHeld(run_id=confirms)
         run_id = make_run_id(self._clock.now(), self._entropy())
         self._take_lease(run_id)
-        asked: Row = {"retry_of": retry_of, "requested_by": who or None, "requested_from": origin or None}
+        asked: Row = {
+            "retry_of": retry_of,
+            "confirms": confirms,
+            "requested_by": who or None,
+            "requested_from": origin or None,
+        }
         self._tables.insert(RUNS, _PARTITION, run_id, {**self._first_row(trigger), **asked})
         return run_id
 

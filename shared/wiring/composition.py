@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.protocols import Telemetry
@@ -27,11 +27,13 @@ from shared.services.guarded_restores import GuardedRestores
 from shared.services.history import HistoryService
 from shared.services.maintenance import MaintenanceStore
 from shared.services.plan import PlanService
+from shared.services.poison import PoisonService
 from shared.services.rebuild import RebuildService
 from shared.services.recorder import Recorder
 from shared.services.reports import ReportService
 from shared.services.restores import RestoreService
 from shared.services.runs import RunStore
+from shared.services.state_version import VersionedTables
 from shared.services.status import StatusService
 from shared.services.verify import VerifyService
 from shared.services.watch import WatchService
@@ -46,7 +48,7 @@ from shared.wiring.outside import Adapters, connect
 from shared.wiring.people import attribution_service, digest_service, report_service
 from shared.wiring.recovery import content_cache, history_service, restore_service
 from shared.wiring.stores import Stores
-from shared.wiring.telling import Telling, telling
+from shared.wiring.telling import WORK_QUEUES, Telling, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Services:
     digests: DigestService
     telling: Telling
     credentials: Credentials
+    poison: PoisonService
     telemetry: Telemetry
     access: AccessService
     form_tokens: FormTokens
@@ -104,7 +107,7 @@ def decorate(around: Callable[[Adapters], Adapters]) -> None:
 
 def build(settings: Settings, adapters: Adapters) -> Services:
     """Services over the given adapters."""
-    a = adapters
+    a = replace(adapters, tables=VersionedTables(adapters.tables, adapters.clock))
     settings.scratch.mkdir(parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
     s = Stores.over(a, settings)
@@ -145,6 +148,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         digests=digest_service(settings, a, reports),
         telling=told,
         credentials=credentials,
+        poison=PoisonService(WORK_QUEUES, a.queue, a.box, s.recorder),
         telemetry=a.telemetry,
         access=access,
         form_tokens=FormTokens(a.blobs, a.clock),

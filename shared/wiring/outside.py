@@ -14,6 +14,7 @@ from shared.protocols import (
     BlobStore,
     ChangeLog,
     Mailer,
+    MessageBox,
     NoTelemetry,
     Queue,
     Repository,
@@ -48,6 +49,7 @@ class Adapters:
     meter: SizeMeter
     blobs: BlobStore
     queue: Queue
+    box: MessageBox
     tables: Tables
     clock: Clock
     changes: ChangeLog | None = None
@@ -87,6 +89,7 @@ def connect(settings: Settings) -> Adapters:
         meter=deferred(lambda: _meter(settings, access)),
         blobs=deferred(lambda: clients.blobs(settings.container)),
         queue=deferred(clients.queues),
+        box=deferred(clients.message_box),
         tables=deferred(clients.tables),
         clock=clock,
         changes=AuditTable(workspace, warehouse, clock) if warehouse else None,

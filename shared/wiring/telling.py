@@ -21,9 +21,9 @@ from shared.wiring.deferred import deferred
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
-_WORK = (PLAN_QUEUE, EXPORT_QUEUE, MAINTENANCE_QUEUE, MAIL_QUEUE)
+WORK_QUEUES = (PLAN_QUEUE, EXPORT_QUEUE, MAINTENANCE_QUEUE, MAIL_QUEUE)
 _log = logging.getLogger("backup.telling")
-QUEUES = (*_WORK, *(f"{name}-poison" for name in _WORK))
+QUEUES = (*WORK_QUEUES, *(f"{name}-poison" for name in WORK_QUEUES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,12 @@ class WorkspaceApi:
         """GET preview/scim/v2/Me."""
         return {"id": "1", "userName": self._user, "active": True}
 
+    def conf(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """GET workspace-conf: only admins may."""
+        if not self._behaviour.admin:
+            raise ApiError(403, "PERMISSION_DENIED", "Only workspace admins can read the workspace configuration")
+        return dict.fromkeys(query.get("keys", "").split(","), self._behaviour.conf)
+
     def statements(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST sql/statements over `system.access.audit`, bounded by the parameters `from` and `to` (ms)."""
         if "system.access.audit" not in str(body.get("statement", "")):

@@ -17,6 +17,7 @@ class Behaviour:
     `close`, `cut_body`, `error_200` or `echo` (a refusal that repeats the credential); `zip_style` is
     `named`, `bare` or `never`; every `audit_late_every`-th row of the audit table comes `audit_late_seconds` late,
     and a statement's result is ready after `statement_polls` questions;
+    `admin` lets the identity read the workspace's own settings, each of which is `conf`;
     `throttle_style` is `retry_after`, `plain` or `empty_body`.
     """
 
@@ -27,6 +28,8 @@ class Behaviour:
     audit_late_seconds: float = 0.0
     audit_late_every: int = 3
     statement_polls: int = 0
+    admin: bool = False
+    conf: str | None = None
     denied: list[str] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
 

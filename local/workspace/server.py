@@ -39,6 +39,7 @@ class WorkspaceServer:
             "workspace/get-status": api.get_status,
             "workspace/export": api.export,
             "preview/scim/v2/Me": api.me,
+            "workspace-conf": api.conf,
         }
         self._writes: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "workspace/import": api.import_,

@@ -94,6 +94,11 @@ class SmtpMailer:
             return Delivered(Delivery.LATER if passing else Delivery.REFUSED, _named(refused))
         return self._hand_over(server, message, refused)
 
+    def greet(self) -> str:
+        """Connect, sign in and leave, without a mail; the server's address. Raises `SMTPException`, `OSError`."""
+        self._leave(self._connect())
+        return f"{self._address.host}:{self._address.port}"
+
     def _connect(self) -> smtplib.SMTP:
         a = self._address
         if a.tls:

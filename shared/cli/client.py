@@ -61,6 +61,10 @@ class Client:
         answer: dict[str, Any] = response.json()
         return answer
 
+    def ask(self, path: str, seconds: float) -> requests.Response:
+        """What `GET /api/{path}` answers, whatever its status. Raises `requests.RequestException`."""
+        return self._session.get(f"{self.url}/api/{path}", timeout=seconds)
+
     def fetch(self, method: str, path: str, **options: Any) -> requests.Response:
         """What `/api/{path}` answers."""
         url = f"{self.url}/api/{path}"

@@ -1,4 +1,4 @@
-"""Commands that run the backup: sync, status, runs, verify, rebuild, doctor."""
+"""Commands that run the backup: sync, status, runs, verify, rebuild."""
 
 from __future__ import annotations
 
@@ -101,21 +101,6 @@ def _show_maintenance(answer: dict[str, Any]) -> None:
     plain_values = {n: v for n, v in answer.items() if isinstance(v, str | int) and not isinstance(v, bool)}
     print_facts({n: v or None for n, v in plain_values.items()})
     _show_findings(answer)
-
-
-@app.command()
-def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check every outside system and right that the settings name. Ends with 1 if a check fails."""
-    checks = context.obj.call("GET", "doctor")["checks"]
-    if as_json:
-        print_json(checks)
-    else:
-        shown = table("check", "", "detail", "what to do")
-        for check in checks:
-            answer = cell("ok", "green") if check["ok"] else cell("no", "red")
-            shown.add_row(cell(check["name"]), answer, cell(check["detail"]), cell(check["remedy"]))
-        print_table(shown)
-    raise typer.Exit(0 if all(check["ok"] for check in checks) else 1)
 
 
 def follow(client: Client, run_id: str, *, show: bool, interval_seconds: float = 0.5) -> dict[str, Any]:

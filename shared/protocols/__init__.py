@@ -3,6 +3,7 @@
 from shared.protocols.capacity import RepositorySize, SizeMeter, SizeSource
 from shared.protocols.changes import ChangeLog
 from shared.protocols.credentials import TokenIssuer, Vault
+from shared.protocols.diagnosis import Machine, Probes
 from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
 from shared.protocols.people import DigestMail, Outbox
@@ -26,12 +27,14 @@ __all__ = [
     "IndexedChange",
     "IndexedCommit",
     "IndexedVersion",
+    "Machine",
     "MailTemplates",
     "Mailer",
     "MessageBox",
     "NoTelemetry",
     "Outbox",
     "PointFile",
+    "Probes",
     "Queue",
     "Repository",
     "RepositorySize",

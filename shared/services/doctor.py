@@ -1,84 +1,87 @@
-"""The doctor: every outside system and right that the settings name, checked, with what to do."""
+"""The doctor: every outside system, right and stored thing that the backup needs, checked from where the app runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
 
 from shared.errors import BackupError
-from shared.protocols import BlobStore, Queue, Repository, Tables, Workspace
+from shared.redaction import redact
 from shared.services.status import Json
 
+MOST_SECONDS = 90.0
+"""For all checks together: whoever asked waits for two minutes."""
+THREADS = 8
+_MOST_DETAIL = 500
 
-class _Systems(Protocol):
-    @property
-    def workspace(self) -> Workspace: ...
-    @property
-    def repository(self) -> Repository: ...
-    @property
-    def blobs(self) -> BlobStore: ...
-    @property
-    def queue(self) -> Queue: ...
-    @property
-    def tables(self) -> Tables: ...
+
+class Level(StrEnum):
+    """How a check came out. A warning lets the backup go on."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class _Check:
+class Finding:
+    """What a check found; `remedy` is what to do, where it is not the check's usual one."""
+
+    detail: str
+    level: Level = Level.OK
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check by doing. What `run` raises is a failure, with `remedy` as what to do."""
+
     name: str
-    run: Callable[[], str]
+    run: Callable[[], Finding]
     remedy: str
 
 
 class DoctorService:
-    """Checks by doing: lists the root, reads the branch, writes and removes one blob and one row."""
+    """Runs the checks side by side."""
 
-    def __init__(self, root: str, systems: _Systems) -> None:
-        self._root, self._systems = root, systems
+    def __init__(self, checks: Callable[[], Sequence[Check]], most_seconds: float = MOST_SECONDS) -> None:
+        self._checks, self._most_seconds = checks, most_seconds
 
     def check(self) -> list[Json]:
-        """One row a check: `name`, `ok`, `detail`, and `remedy` where it failed. Raises nothing."""
-        return [self._outcome(check) for check in self._checks()]
+        """One row a check: `name`, `level`, `ok` (not failed), `detail`, and `remedy` unless all is well.
 
-    def _checks(self) -> list[_Check]:
-        return [
-            _Check(
-                "workspace", self._workspace, "check DATABRICKS_HOST and its token, and grant CAN READ on BACKUP_ROOT"
-            ),
-            _Check("repository", self._repository, "check GIT_REMOTE_URL, GIT_BRANCH and GIT_TOKEN"),
-            _Check("blobs", self._blobs, "check AzureWebJobsStorage; the identity needs Storage Blob Data Owner"),
-            _Check("queues", self._queues, "check AzureWebJobsStorage; it needs Storage Queue Data Contributor"),
-            _Check("tables", self._tables, "check AzureWebJobsStorage; it needs Storage Table Data Contributor"),
-        ]
+        A check that does not come to its end in time has failed. Raises nothing.
+        """
+        checks = self._checks()
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="doctor")
+        asked = [(check, pool.submit(check.run)) for check in checks]
+        wait([future for _, future in asked], timeout=self._most_seconds)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return [_row(check, self._found(future)) for check, future in asked]
 
-    @staticmethod
-    def _outcome(check: _Check) -> Json:
-        try:
-            return {"name": check.name, "ok": True, "detail": check.run(), "remedy": None}
-        except BackupError as error:
-            return {"name": check.name, "ok": False, "detail": str(error), "remedy": check.remedy}
-        except Exception as error:  # noqa: BLE001 - a check reports whatever its system raises; the type is safe to show
-            return {"name": check.name, "ok": False, "detail": type(error).__name__, "remedy": check.remedy}
+    def _found(self, future: Future[Finding]) -> Finding:
+        if not future.done() or future.cancelled():
+            return Finding(f"no answer within {self._most_seconds:.0f} seconds", Level.FAILED)
+        error = future.exception()
+        if error is None:
+            return future.result()
+        # Of other errors the type alone is safe to show.
+        return Finding(str(error) if isinstance(error, BackupError) else type(error).__name__, Level.FAILED)
 
-    def _workspace(self) -> str:
-        children = self._systems.workspace.list(self._root)
-        return f"{self._root} lists {len(children)} objects"
 
-    def _repository(self) -> str:
-        head = self._systems.repository.fetch()
-        return f"the branch is at {head[:12]}" if head else "the branch does not exist yet: the first run makes it"
+def _row(check: Check, found: Finding) -> Json:
+    return {
+        "name": check.name,
+        "level": found.level.value,
+        "ok": found.level is not Level.FAILED,
+        "detail": redact(found.detail)[:_MOST_DETAIL],
+        "remedy": None if found.level is Level.OK else found.remedy or check.remedy,
+    }
 
-    def _blobs(self) -> str:
-        self._systems.blobs.put("doctor/probe", b"probe")
-        self._systems.blobs.get("doctor/probe")
-        self._systems.blobs.delete("doctor/probe")
-        return "a blob was written, read and removed"
 
-    def _queues(self) -> str:
-        return f"{self._systems.queue.length('backup-export')} batches wait"
-
-    def _tables(self) -> str:
-        self._systems.tables.upsert("checkpoints", "doctor", "probe", {"ok": True})
-        self._systems.tables.delete("checkpoints", "doctor", "probe")
-        return "a row was written and removed"
+def worst(rows: Iterable[Json]) -> Level:
+    """The worst level among rows of `check`."""
+    levels = {str(row["level"]) for row in rows}
+    return next((level for level in (Level.FAILED, Level.WARNING) if level.value in levels), Level.OK)

@@ -41,6 +41,7 @@ from shared.settings import Settings
 from shared.wiring.audit import audit_access
 from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
 from shared.wiring.credentials import Credentials, credential_services
+from shared.wiring.diagnosis import doctor_service
 from shared.wiring.gate import access_service
 from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.messengers import write_logs
@@ -118,6 +119,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     access = access_service(settings, a.clock)
     capacity = capacity_service(a, s, history)
     reports = report_service(settings, a, history, content)
+    poison = PoisonService(WORK_QUEUES, a.queue, a.box, s.recorder)
     status = StatusService(s.runs, s.batches, a.clock)
     told = telling(settings, a, s, status)
     credentials = credential_services(settings, a, s, told.mail)
@@ -134,7 +136,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
             runs=s.runs, batches=s.batches, clock=a.clock, stall=timedelta(minutes=settings.stall_minutes)
         ),
         status=status,
-        doctor=DoctorService(settings.backup_root, a),
+        doctor=doctor_service(settings, a, s, poison),
         history=history,
         attribution=attribution,
         content=content,
@@ -148,7 +150,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         digests=digest_service(settings, a, reports),
         telling=told,
         credentials=credentials,
-        poison=PoisonService(WORK_QUEUES, a.queue, a.box, s.recorder),
+        poison=poison,
         telemetry=a.telemetry,
         access=access,
         form_tokens=FormTokens(a.blobs, a.clock),

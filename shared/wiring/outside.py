@@ -16,6 +16,7 @@ from shared.protocols import (
     Mailer,
     MessageBox,
     NoTelemetry,
+    Probes,
     Queue,
     Repository,
     SizeMeter,
@@ -30,6 +31,7 @@ from shared.settings import Settings
 from shared.wiring.access import Access, Credential, connect_vault, identity
 from shared.wiring.deferred import deferred
 from shared.wiring.git import find_git
+from shared.wiring.diagnosis import connect_probes
 from shared.wiring.messengers import connect_mailer, connect_telemetry
 
 
@@ -55,6 +57,7 @@ class Adapters:
     changes: ChangeLog | None = None
     anchors: BlobStore | None = None
     mailer: Mailer | None = None
+    probes: Probes | None = None
     telemetry: Telemetry = field(default_factory=NoTelemetry)
     restoring: Workspace | None = None
     vault: Vault | None = None
@@ -95,6 +98,7 @@ def connect(settings: Settings) -> Adapters:
         changes=AuditTable(workspace, warehouse, clock) if warehouse else None,
         anchors=deferred(lambda: clients.blobs(anchors)) if anchors else None,
         mailer=connect_mailer(settings, credential),
+        probes=deferred(lambda: connect_probes(settings, access.repository, credential, workspace, clock)),
         telemetry=telemetry,
         restoring=workspace_by(restore) if (restore := access.restore) else None,
         vault=vault,

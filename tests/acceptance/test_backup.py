@@ -171,8 +171,14 @@ def test_the_command_line_backs_up_shows_runs_and_checks_every_system(lab: Lab) 
     code, output, _ = _command(lab, "status")
     assert (code, run["run_id"] in output, "succeeded" in output) == (0, True, True)
     code, output, _ = _command(lab, "doctor", "--json")
-    checks = {c["name"]: c["ok"] for c in json.loads(output)}
-    assert (code, checks) == (0, dict.fromkeys(("workspace", "repository", "blobs", "queues", "tables"), True))
+    found = json.loads(output)
+    assert (code, [c["detail"] for c in found if c["level"] == "failed"]) == (0, [])
+    assert {c["name"] for c in found} == {
+        *("address", "clock here", "role", "workspace", "workspace export", "who changed it", "workspace identity"),
+        *("workspace settings", "repository", "repository push", "git", "blobs", "queues", "tables", "clock", "disk"),
+        *("memory", "mail", "state version", "last run", "lease", "committer", "poison queues", "verification"),
+        *("audit trail", "settings", "host"),
+    }
 
 
 def test_a_verification_proves_the_backup_and_a_rebuild_makes_its_record_again(lab: Lab) -> None:
@@ -238,6 +244,7 @@ def test_the_doctor_names_the_system_that_fails_and_what_to_do(lab: Lab) -> None
     checks = {c["name"]: c for c in json.loads(output)}
     assert code == 1
     assert {name for name, check in checks.items() if not check["ok"]} == {"workspace", "repository"}
+    assert checks["workspace export"]["detail"].startswith("no notebook was found")
     assert "CAN READ" in checks["workspace"]["remedy"]
     assert "GIT_TOKEN" in checks["repository"]["remedy"]
 

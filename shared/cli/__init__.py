@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import audit, capacity, credentials, doctor, operations, poison, recovery, reports, restoring
+from shared.cli import audit, capacity, credentials, doctor, operations, poison, recovery, reports, restoring, setup
 from shared.cli.client import Client, find_client
 from shared.cli.operations import follow
 from shared.cli.terminal import notes
@@ -14,7 +14,7 @@ from shared.cli.terminal import notes
 __all__ = ["Client", "app", "follow", "notes"]
 
 app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
-_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor)
+_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor, setup)
 for part in (module.app for module in _PARTS):
     app.registered_commands += part.registered_commands
 

@@ -7,15 +7,13 @@ signs each call for the resource that it names.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.cli.setup_engine import Command, Step
+from shared.cli.setup_rights import az, rest, rights_steps
 
-DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
-AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 GRAPH = "https://graph.microsoft.com/v1.0"
 ROLES = {
@@ -47,12 +45,11 @@ _OUTPUTS = {
     "sign_in_principal_id": "SIGN_IN_IDENTITY_PRINCIPAL_ID",
 }
 """What the template puts out, by the names that are used here."""
-_APPLICATION_ID = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
 
 
 def steps(answers: Mapping[str, str]) -> Sequence[Step]:
     """All of them, in order; `answers` decide which there are."""
-    return [*_before(), *_sign_in(), *_infrastructure(answers), *_rights(answers), *_first_run(answers)]
+    return [*_before(), *_sign_in(), *_infrastructure(answers), *rights_steps(answers), *_first_run(answers)]
 
 
 def role_id(name: str) -> str:
@@ -60,21 +57,10 @@ def role_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:notebook-backup:{name}"))
 
 
-def _az(*argv: str) -> tuple[str, ...]:
-    return ("az", *argv, "--output", "json")
-
-
-def _rest(method: str, url: str, body: Any = None, resource: str = "", **more: Any) -> Command:
-    argv = ["rest", "--method", method, "--url", url]
-    argv += ["--resource", resource] if resource else []
-    argv += ["--headers", "Content-Type=application/json", "--body", json.dumps(body)] if body is not None else []
-    return Command(_az(*argv), **more)
-
-
 def _before() -> Sequence[Step]:
-    me = Command(_az("ad", "signed-in-user", "show"), '{"id": "$me", ...}', {"me": "id"})
+    me = Command(az("ad", "signed-in-user", "show"), '{"id": "$me", ...}', {"me": "id"})
     roles = Command(
-        _az(
+        az(
             *("role", "assignment", "list", "--assignee", "$me", "--include-inherited", "--include-groups"),
             *("--scope", "/subscriptions/$subscription", "--query", "[].roleDefinitionName"),
         ),
@@ -97,7 +83,7 @@ def _before() -> Sequence[Step]:
             (
                 Command(("az", "account", "set", "--subscription", "$subscription"), ""),
                 Command(
-                    _az("account", "show"), '{"id": "$subscription", "state": "Enabled", ...}', {"tenant": "tenantId"}
+                    az("account", "show"), '{"id": "$subscription", "state": "Enabled", ...}', {"tenant": "tenantId"}
                 ),
             ),
             remedy="az login --tenant <tenant>, then again",
@@ -166,7 +152,7 @@ def _sign_in() -> Sequence[Step]:
             "App Service Authentication asks Entra ID for it; it has the four app roles",
             (
                 Command(
-                    _az(
+                    az(
                         *(
                             "ad",
                             "app",
@@ -184,7 +170,7 @@ def _sign_in() -> Sequence[Step]:
                 ),
             ),
             Command(
-                _az("ad", "app", "list", "--display-name", "$display_name"),
+                az("ad", "app", "list", "--display-name", "$display_name"),
                 "[]",
                 {name: f"0.{path}" for name, path in app.items()},
             ),
@@ -202,36 +188,36 @@ def _sign_in() -> Sequence[Step]:
                     file,
                 ),
                 Command(("az", "ad", "app", "update", "--id", "$app_id", "--identifier-uris", "api://$app_id"), ""),
-                _rest("patch", here, {"api": {"requestedAccessTokenVersion": 2, "oauth2PermissionScopes": [exposed]}}),
-                _rest("patch", here, {"api": {"preAuthorizedApplications": [known]}}),
+                rest("patch", here, {"api": {"requestedAccessTokenVersion": 2, "oauth2PermissionScopes": [exposed]}}),
+                rest("patch", here, {"api": {"preAuthorizedApplications": [known]}}),
             ),
         ),
         Step(
             "service-principal",
             "Its service principal",
             "roles are assigned on it",
-            (Command(_az("ad", "sp", "create", "--id", "$app_id"), '{"id": "$sp_id", ...}', {"sp_id": "id"}),),
-            Command(_az("ad", "sp", "list", "--filter", "appId eq '$app_id'"), "[]", {"sp_id": "0.id"}),
+            (Command(az("ad", "sp", "create", "--id", "$app_id"), '{"id": "$sp_id", ...}', {"sp_id": "id"}),),
+            Command(az("ad", "sp", "list", "--filter", "appId eq '$app_id'"), "[]", {"sp_id": "0.id"}),
         ),
         Step(
             "assignment",
             "Only people with a role are let in",
             "without a role, Entra ID signs nobody in",
-            (_rest("patch", f"{GRAPH}/servicePrincipals/$sp_id", {"appRoleAssignmentRequired": True}),),
+            (rest("patch", f"{GRAPH}/servicePrincipals/$sp_id", {"appRoleAssignmentRequired": True}),),
         ),
         Step(
             "operator",
             "You are the first operator",
             "others get a role in the portal: Enterprise applications, Users and groups",
             (
-                _rest(
+                rest(
                     "post",
                     f"{GRAPH}/servicePrincipals/$sp_id/appRoleAssignedTo",
                     {"principalId": "$me", "resourceId": "$sp_id", "appRoleId": role_id("Backup.Operator")},
                     expect='{"id": "...", "principalId": "$me", ...}',
                 ),
             ),
-            _rest(
+            rest(
                 "get",
                 f"{GRAPH}/users/$me/appRoleAssignments?$$filter=resourceId%20eq%20$sp_id",
                 expect='{"value": []}',
@@ -270,7 +256,7 @@ def _infrastructure(answers: Mapping[str, str]) -> Sequence[Step]:
             "identities, storage, vault, function app, monitoring, alerts; some six minutes, and again changes nothing",
             (
                 Command(
-                    _az(
+                    az(
                         *("deployment", "sub", "create", "--name", "notebook-backup-$name", "--location", "$location"),
                         *("--template-file", "infra/main.bicep", "--parameters", *given, *answers_more(answers)),
                         *("--query", "properties.outputs"),
@@ -293,7 +279,7 @@ def _infrastructure(answers: Mapping[str, str]) -> Sequence[Step]:
             "its sign-in identity stands for a client secret, so that none expires",
             (
                 Command(
-                    _az(
+                    az(
                         *("ad", "app", "federated-credential", "create", "--id", "$app_id"),
                         *("--parameters", "@$folder/federated-credential.json"),
                     ),
@@ -302,7 +288,7 @@ def _infrastructure(answers: Mapping[str, str]) -> Sequence[Step]:
                     {"$folder/federated-credential.json": credential},
                 ),
             ),
-            Command(_az("ad", "app", "federated-credential", "list", "--id", "$app_id"), "[]", {"federated": "0.name"}),
+            Command(az("ad", "app", "federated-credential", "list", "--id", "$app_id"), "[]", {"federated": "0.name"}),
         ),
     ]
 
@@ -312,175 +298,9 @@ def answers_more(answers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(filter(None, answers.get("parameters", "").split("\n")))
 
 
-def _rights(answers: Mapping[str, str]) -> Sequence[Step]:
-    found = [_principal("backup", "Backup"), _principal("restore", "Restore"), _folder()]
-    if answers.get("warehouse"):
-        found.append(_warehouse())
-    return [*found, *_devops()]
-
-
-def _principal(which: str, title: str) -> Step:
-    url = "$databricks_host/api/2.0/preview/scim/v2/ServicePrincipals"
-    client = f"${which}_client_id"
-    body = {
-        "schemas": [_APPLICATION_ID],
-        "applicationId": client,
-        "displayName": f"notebook-{which}-$name",
-        "entitlements": [{"value": "workspace-access"}],
-    }
-    return Step(
-        f"databricks-{which}",
-        f"{title}'s identity is a service principal of the workspace",
-        "the workspace takes its Entra ID token only if it knows it",
-        (_rest("post", url, body, DATABRICKS, expect='{"id": "123", ...}', keep={f"{which}_scim_id": "id"}),),
-        _rest(
-            "get",
-            f"{url}?filter=applicationId%20eq%20{client}",
-            None,
-            DATABRICKS,
-            expect='{"totalResults": 0}',
-            keep={f"{which}_scim_id": "Resources.0.id"},
-        ),
-        "it takes an admin of the Databricks workspace: have one run this step, with the same answers",
-    )
-
-
-def _folder() -> Step:
-    status = "$databricks_host/api/2.0/workspace/get-status?path=$root"
-    rights = [
-        {"service_principal_name": "$backup_client_id", "permission_level": "CAN_READ"},
-        {"service_principal_name": "$restore_client_id", "permission_level": "CAN_MANAGE"},
-    ]
-    return Step(
-        "databricks-folder",
-        "Rights on the folder: the backup reads, restores manage",
-        "making a notebook in a folder takes CAN MANAGE; the backup itself never writes",
-        (
-            _rest("get", status, None, DATABRICKS, expect='{"object_id": 77, ...}', keep={"root_id": "object_id"}),
-            _rest(
-                "patch",
-                "$databricks_host/api/2.0/permissions/directories/$root_id",
-                {"access_control_list": rights},
-                DATABRICKS,
-                expect='{"object_id": "/directories/$root_id", ...}',
-            ),
-        ),
-        remedy="the folder must exist, and you need CAN MANAGE on it or be an admin of the workspace",
-    )
-
-
-def _warehouse() -> Step:
-    grants = (
-        "GRANT USE CATALOG ON CATALOG system TO `$backup_client_id`",
-        "GRANT USE SCHEMA ON SCHEMA system.access TO `$backup_client_id`",
-        "GRANT SELECT ON TABLE system.access.audit TO `$backup_client_id`",
-    )
-    use = [{"service_principal_name": "$backup_client_id", "permission_level": "CAN_USE"}]
-    permissions = "$databricks_host/api/2.0/permissions/warehouses/$warehouse"
-    statements = "$databricks_host/api/2.0/sql/statements"
-    return Step(
-        "databricks-authors",
-        "The backup may read who changed what",
-        "authors come from system.access.audit, through the SQL warehouse",
-        (
-            _rest("patch", permissions, {"access_control_list": use}, DATABRICKS, expect='{"object_id": "...", ...}'),
-            *(
-                _rest(
-                    "post",
-                    statements,
-                    {"warehouse_id": "$warehouse", "statement": grant, "wait_timeout": "50s"},
-                    DATABRICKS,
-                    expect='{"status": {"state": "SUCCEEDED"}, ...}',
-                    complain=_statement_complaint,
-                )
-                for grant in grants
-            ),
-        ),
-        remedy="it takes an admin of the metastore; without it everything works, and authors are unknown",
-    )
-
-
-def _statement_complaint(answer: Any) -> str:
-    status = answer.get("status", {}) if isinstance(answer, dict) else {}
-    if status.get("state") == "SUCCEEDED":
-        return ""
-    return str(status.get("error", {}).get("message") or f"the statement is {status.get('state')}")
-
-
-def _devops() -> Sequence[Step]:
-    base, entitlements = "https://dev.azure.com/$organisation", "https://vsaex.dev.azure.com/$organisation/_apis"
-    repositories = f"{base}/$project/_apis/git/repositories"
-    body = {
-        "accessLevel": {"accountLicenseType": "express"},
-        "servicePrincipal": {"origin": "aad", "originId": "$backup_principal_id", "subjectKind": "servicePrincipal"},
-        "projectEntitlements": [
-            {"group": {"groupType": "projectContributor"}, "projectRef": {"id": "$project_id"}},
-        ],
-    }
-    return [
-        Step(
-            "devops-project",
-            "The project in Azure DevOps",
-            "the repository is in it",
-            (
-                _rest(
-                    "get",
-                    f"{base}/_apis/projects/$project?api-version=7.1",
-                    None,
-                    AZURE_DEVOPS,
-                    expect='{"id": "$project_id", "name": "$project", ...}',
-                    keep={"project_id": "id"},
-                ),
-            ),
-            remedy="the organisation must be connected to this Entra ID tenant, and the project must exist",
-        ),
-        Step(
-            "devops-repository",
-            "The repository",
-            "an empty one of its own: what people push there stays, and is kept apart from the backup's commits",
-            (
-                _rest(
-                    "post",
-                    f"{repositories}?api-version=7.1",
-                    {"name": "$repository", "project": {"id": "$project_id"}},
-                    AZURE_DEVOPS,
-                    expect='{"id": "...", "name": "$repository", ...}',
-                    keep={"repository_id": "id"},
-                ),
-            ),
-            _rest(
-                "get", f"{repositories}/$repository?api-version=7.1", None, AZURE_DEVOPS, keep={"repository_id": "id"}
-            ),
-        ),
-        Step(
-            "devops-identity",
-            "Backup's identity is a user of the organisation and a contributor of the project",
-            "it pushes with its Entra ID token; a Basic licence is what a push takes",
-            (
-                _rest(
-                    "post",
-                    f"{entitlements}/serviceprincipalentitlements?api-version=7.1-preview.1",
-                    body,
-                    AZURE_DEVOPS,
-                    expect='{"operationResult": {"isSuccess": true, ...}, ...}',
-                    complain=_entitlement_complaint,
-                ),
-            ),
-            remedy="it takes a Project Collection Administrator, and a free Basic licence (five are free)",
-        ),
-    ]
-
-
-def _entitlement_complaint(answer: Any) -> str:
-    result = answer.get("operationResult", {}) if isinstance(answer, dict) else {}
-    if result.get("isSuccess"):
-        return ""
-    return f"Azure DevOps did not add the identity: {json.dumps(result.get('errors') or answer)[:300]}"
-
-
 def _first_run(answers: Mapping[str, str]) -> Sequence[Step]:
     zip_deploy = Command(
-        _az(
+        az(
             *("functionapp", "deployment", "source", "config-zip", "--resource-group", "$resource_group"),
             *("--name", "$function_app", "--src", "$package", "--build-remote", "false"),
         ),
@@ -491,7 +311,7 @@ def _first_run(answers: Mapping[str, str]) -> Sequence[Step]:
         "Deployment completed successfully.",
     )
     token = Command(
-        _az("account", "get-access-token", "--resource", "api://$app_id"),
+        az("account", "get-access-token", "--resource", "api://$app_id"),
         '{"accessToken": "eyJ0...", "expiresOn": "...", ...}',
         {"token": "accessToken"},
         secret="token",  # noqa: S106 - the name of a value

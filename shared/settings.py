@@ -86,6 +86,9 @@ class Settings(AccessSettings):
     pat_api_url: Annotated[str | None, Field(**_alias("BACKUP_PAT_API_URL"))] = None
     git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
     git_ca_file: Annotated[Path | None, Field(**_alias("GIT_CA_FILE"))] = None
+    git_folder_branches: Annotated[
+        str, Field(**_alias("BACKUP_GIT_FOLDER_BRANCHES"), pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/$")
+    ] = "folders/"
     git_executable: Annotated[str | None, Field(**_alias("BACKUP_GIT"))] = None
     storage: Annotated[SecretStr | None, Field(**_alias("AzureWebJobsStorage"))] = None
     storage_blob_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__blobServiceUri"))] = None

@@ -139,7 +139,7 @@ class Site:
 
 def adapters_of(world: World, scratch: Path) -> Adapters:
     """The world's systems, for the app that the pages are of."""
-    mirror = world.remote.mirror(scratch)
+    mirror: Any = world.remote.mirror(scratch)
     return Adapters(
         workspace=world.workspace,
         repository=mirror,
@@ -150,6 +150,7 @@ def adapters_of(world: World, scratch: Path) -> Adapters:
         box=world.queues,
         tables=world.tables,
         clock=world.clock,
+        branches=mirror.branches(),
     )
 
 

@@ -9,22 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from local.memory.branches import MemoryBranches
+from local.memory.commits import MemoryCommit, Tree
 from shared.domain.blob_ids import blob_id
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
-
-type Tree = dict[str, str]
-
-
-@dataclass(frozen=True)
-class MemoryCommit:
-    """One commit: its parent, its whole tree (file to blob id), and what it says."""
-
-    parent: str | None
-    tree: Tree
-    message: str
-    author: str
-    when: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -34,6 +23,8 @@ class MemoryRemote:
     blobs: dict[str, bytes] = field(default_factory=dict)
     commits: dict[str, MemoryCommit] = field(default_factory=dict)
     head: str | None = None
+    branches: dict[str, str] = field(default_factory=dict)
+    default_branch: str = "main"
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def history(self, commit: str | None) -> Iterator[tuple[str, MemoryCommit]]:
@@ -80,6 +71,7 @@ class MemoryRemote:
         """Put an empty repository in its place."""
         with self.lock:
             self.head = None
+            self.branches.clear()
             self.commits.clear()
             self.blobs.clear()
 
@@ -108,6 +100,10 @@ class MemoryRepository:
     def __init__(self, remote: MemoryRemote) -> None:
         self._remote = remote
         self._built: dict[str, MemoryCommit] = {}
+
+    def branches(self) -> MemoryBranches:
+        """The branches of Git folders of the same remote."""
+        return MemoryBranches(self._remote)
 
     def fetch(self) -> str | None:
         """See `Repository.fetch`."""

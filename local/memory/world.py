@@ -123,9 +123,10 @@ class World:
 
     def process(self, tap: Tap | None = None) -> Services:
         """Start the app anew; what the process before held in memory is gone."""
+        repository: Any = self.remote.mirror(self.scratch)
         adapters = Adapters(
             workspace=self.workspace,
-            repository=self.remote.mirror(self.scratch),
+            repository=repository,
             reader=self.remote.mirror(self.scratch),
             meter=MemoryMeter(self.remote.contents),
             blobs=self.blobs,
@@ -133,6 +134,7 @@ class World:
             box=self.queues,
             tables=self.tables,
             clock=self.clock,
+            branches=repository.branches(),
             changes=MemoryChangeLog(self.model, self.workspace.behaviour),
             anchors=self.anchors if self.settings.get("audit_anchor_container") else None,
             mailer=self.mailer,

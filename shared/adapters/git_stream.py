@@ -18,7 +18,7 @@ def commit_stream(
 ) -> Iterator[bytes]:
     """Deletions first, since a file may give way to a folder of its name; `done` last, so that a cut is noticed."""
     text = message.encode()
-    yield b"commit %s\nauthor %s\ncommitter %s\n" % (ref.encode(), _person(author), _person(committer))
+    yield b"commit %s\nauthor %s\ncommitter %s\n" % (ref.encode(), person(author), person(committer))
     yield b"data %d\n%s\n" % (len(text), text)
     if parent:
         yield b"from %s\n" % parent.encode()
@@ -42,7 +42,7 @@ def quoted(file: str) -> bytes:
     return b'"' + data.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'
 
 
-def _person(who: Signature) -> bytes:
+def person(who: Signature) -> bytes:
     name = "".join(c for c in who.name if c not in "<>\n\r\0").strip()
     email = "".join(c for c in who.email if c not in "<>\n\r\0 ")
     return f"{name} <{email}> {int(who.when.timestamp())} +0000".encode()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared.adapters.git_blobs import DirectBlobs
+from shared.adapters.git_branches import GitBranches
 from shared.adapters.git_log import LOG_ARGUMENTS, read_log
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
@@ -40,6 +41,10 @@ class GitRepository:
         self._ref = f"refs/heads/{branch}"
         self._mirror = GitMirror(url, mirror, authorization, git)
         self._direct = DirectBlobs(url, authorization, ca_file)
+
+    def branches(self) -> GitBranches:
+        """The branches of Git folders, in the same mirror."""
+        return GitBranches(self._mirror, self._ref)
 
     def fetch(self) -> str | None:
         """See `Repository.fetch`."""
@@ -226,9 +231,12 @@ class GitRepository:
         self._mirror.remote("fetch the history", "fetch", *shallow, *filters, *_SHORT, target)
 
     def _drop_private(self) -> None:
-        refs = self._mirror.text("list refs", "for-each-ref", "--format=%(refname)", _PRIVATE)
-        for ref in refs.split():
-            self._mirror.run("drop a ref", "update-ref", "-d", ref)
+        refs = self._mirror.text("list refs", "for-each-ref", "--format=delete %(refname)", _PRIVATE)
+        if refs:
+            with tempfile.NamedTemporaryFile("w", dir=self._mirror.path.parent) as listed:
+                listed.write(f"{refs}\n")
+                listed.flush()
+                self._mirror.run("drop refs", "update-ref", "--stdin", stdin=Path(listed.name))
 
     @contextmanager
     def _own_objects(self) -> Iterator[tuple[Path, dict[str, str]]]:

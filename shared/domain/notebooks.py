@@ -28,6 +28,10 @@ class ObjectType(StrEnum):
     NOTEBOOK = "NOTEBOOK"
     DIRECTORY = "DIRECTORY"
     REPO = "REPO"
+    FILE = "FILE"
+    LIBRARY = "LIBRARY"
+    DASHBOARD = "DASHBOARD"
+    MLFLOW_EXPERIMENT = "MLFLOW_EXPERIMENT"
     OTHER = "OTHER"
 
     @property

@@ -4,6 +4,7 @@ from shared.protocols.capacity import RepositorySize, SizeMeter, SizeSource
 from shared.protocols.changes import ChangeLog
 from shared.protocols.credentials import TokenIssuer, Vault
 from shared.protocols.diagnosis import Machine, Probes
+from shared.protocols.folder_branches import FolderBranches
 from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
 from shared.protocols.people import DigestMail, Outbox
@@ -22,6 +23,7 @@ __all__ = [
     "Delivery",
     "DigestMail",
     "FileChange",
+    "FolderBranches",
     "FoundSecret",
     "GitCommit",
     "IndexedChange",

@@ -19,6 +19,7 @@ from shared.protocols import Row
 from shared.redaction import redact
 from shared.services.batch_rows import BatchStore
 from shared.services.commit import CommitService
+from shared.services.git_folders_branches import FolderBranchService
 from shared.services.retention import RetentionService
 from shared.services.run_acts import RunActs
 from shared.services.runs import RunStore, parse_time
@@ -51,13 +52,14 @@ class DriveService:
         batches: BatchStore,
         retention: RetentionService,
         acts: RunActs,
+        branches: FolderBranchService,
         clock: Clock,
         chunk_notebooks: int,
         budget_seconds: float,
         give_up: timedelta,
     ) -> None:
         self._commits, self._runs, self._batches = commits, runs, batches
-        self._retention, self._acts, self._clock = retention, acts, clock
+        self._retention, self._acts, self._branches, self._clock = retention, acts, branches, clock
         self._chunk, self._budget, self._give_up = chunk_notebooks, budget_seconds, give_up
 
     def drive(self) -> Slice:
@@ -121,6 +123,7 @@ class DriveService:
     def _finish(self, run_id: str) -> None:
         self._runs.update(run_id, phase=Phase.FINISHING.value)
         row = self._runs.get(run_id)
+        self._branches.after_run(run_id)
         failures, notices = self._record(run_id, row)
         complete = not failures and not int(row.get("held") or 0)
         self._tell(run_id, failures, notices)

@@ -21,6 +21,7 @@ from shared.services.verify import VerifyService
 from shared.settings import Settings
 from shared.wiring.audit import audit_care
 from shared.wiring.deferred import deferred
+from shared.wiring.git_folders import folder_branches
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
@@ -72,6 +73,7 @@ def drive_service(settings: Settings, a: Adapters, s: Stores, attribution: Attri
             restore_days=settings.restore_retention_days,
         ),
         acts=s.acts,
+        branches=folder_branches(settings, a, s),
         clock=a.clock,
         chunk_notebooks=settings.commit_max_files,
         budget_seconds=settings.step_budget_seconds,

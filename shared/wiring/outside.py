@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from shared.adapters.change_log import AuditTable
 from shared.adapters.identity import Tokens
@@ -13,6 +14,7 @@ from shared.clock import Clock, SystemClock
 from shared.protocols import (
     BlobStore,
     ChangeLog,
+    FolderBranches,
     Mailer,
     MessageBox,
     NoTelemetry,
@@ -34,6 +36,9 @@ from shared.wiring.diagnosis import connect_probes
 from shared.wiring.git import find_git
 from shared.wiring.messengers import connect_mailer, connect_telemetry
 
+if TYPE_CHECKING:
+    from shared.adapters.repository import GitRepository
+
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
@@ -54,6 +59,7 @@ class Adapters:
     box: MessageBox
     tables: Tables
     clock: Clock
+    branches: FolderBranches
     changes: ChangeLog | None = None
     anchors: BlobStore | None = None
     mailer: Mailer | None = None
@@ -85,9 +91,10 @@ def connect(settings: Settings) -> Adapters:
 
     workspace = workspace_by(access.workspace)
     warehouse, anchors = settings.databricks_warehouse_id, settings.audit_anchor_container
+    repository = deferred(lambda: _repository(settings, access, "mirror.git"))
     return Adapters(
         workspace=workspace,
-        repository=deferred(lambda: _repository(settings, access, "mirror.git")),
+        repository=repository,
         reader=deferred(lambda: _repository(settings, access, "reader.git")),
         meter=deferred(lambda: _meter(settings, access)),
         blobs=deferred(lambda: clients.blobs(settings.container)),
@@ -95,6 +102,7 @@ def connect(settings: Settings) -> Adapters:
         box=deferred(clients.message_box),
         tables=deferred(clients.tables),
         clock=clock,
+        branches=deferred(lambda: repository.branches()),
         changes=AuditTable(workspace, warehouse, clock) if warehouse else None,
         anchors=deferred(lambda: clients.blobs(anchors)) if anchors else None,
         mailer=connect_mailer(settings, credential),
@@ -107,7 +115,7 @@ def connect(settings: Settings) -> Adapters:
     )
 
 
-def _repository(settings: Settings, access: Access, mirror: str) -> Repository:
+def _repository(settings: Settings, access: Access, mirror: str) -> GitRepository:
     from shared.adapters.repository import GitRepository
 
     return GitRepository(

@@ -1,0 +1,202 @@
+"""The branches of Git folders, by git in the committer's own mirror: it holds the trees that they share."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tempfile
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from shared.adapters.git_mirror import GitMirror
+from shared.adapters.git_stream import person
+from shared.errors import RepositoryError
+from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchHead, BranchMove, Link
+from shared.protocols.repository import Signature
+
+MOST_FOLLOWED = 200
+"""Commits of the backup that are followed one by one: a branch that is further behind shows the last alone."""
+MOST_REFS = 1_000
+"""Refs in one push or fetch: Azure Repos answers each with a line, within its time for a request."""
+_PRIVATE = "refs/backup/"
+_SYMREF = re.compile(r"^ref: refs/heads/(\S+)\tHEAD$", re.MULTILINE)
+_FORMAT = "--format=%x01%H%x02%an%x02%ae%x02%at%x02%cn%x02%ce%x02%ct%x02%B"
+_NOT_SPARSE = ["-c", "pack.useSparse=false"]
+"""The sparse walk compares trees path by path, and misses that the server has a folder's tree elsewhere."""
+
+
+class GitBranches:
+    """See `shared.protocols.folder_branches.FolderBranches`; `ref` is the backup branch's."""
+
+    def __init__(self, mirror: GitMirror, ref: str) -> None:
+        self._mirror, self._ref = mirror, ref
+
+    def heads(self, prefix: str) -> dict[str, str]:
+        """See `FolderBranches.heads`."""
+        text = self._mirror.remote("read the remote's branches", "ls-remote", "origin", f"refs/heads/{prefix}*")
+        rows = (line.split("\t") for line in text.splitlines() if "\t" in line)
+        return {ref.removeprefix("refs/heads/"): commit for commit, ref in rows}
+
+    def default_branch(self) -> str | None:
+        """See `FolderBranches.default_branch`."""
+        text = self._mirror.remote("read the default branch", "ls-remote", "--symref", "origin", "HEAD")
+        found = _SYMREF.search(text)
+        return found[1] if found else None
+
+    def describe(self, commits: Collection[str]) -> dict[str, BranchHead]:
+        """See `FolderBranches.describe`."""
+        self._bring_missing(commits)
+        here = self._here(commits)
+        text = self._show([c for c in commits if c in here], "--format=%x01%H%x02%T%x02%B") if here else ""
+        rows = (row.split("\2", 2) for row in text.split("\1")[1:])
+        return {commit: BranchHead(tree, message) for commit, tree, message in rows}
+
+    def contains(self, head: str, commit: str) -> bool:
+        """See `FolderBranches.contains`."""
+        if head == commit:
+            return True
+        shallow = ["--unshallow"] if (self._mirror.path / "shallow").exists() else []
+        arguments = ["fetch", *shallow, "--filter=tree:0", "--no-tags", "--quiet", "origin", self._ref, head]
+        self._mirror.remote("fetch a branch's history", *arguments)
+        return commit in self._mirror.text("read the history", "rev-list", head).split()
+
+    def since(self, head: str, after: str | None) -> list[BackupCommit]:
+        """See `FolderBranches.since`."""
+        wanted = [head]
+        if after is not None and after != head:
+            wanted = self._between(head, after) or [head]
+        return [_commit(row) for row in self._show(wanted, _FORMAT).split("\1")[1:]]
+
+    def subtrees(self, commits: Sequence[str], folders: Collection[str]) -> dict[tuple[str, str], str]:
+        """See `FolderBranches.subtrees`."""
+        self._bring_missing(commits)
+        self._bring_trees(commits)
+        found: dict[tuple[str, str], str] = {}
+        with self._mirror.process("cat-file", "--batch-check=%(objecttype) %(objectname)") as (_, given, told):
+            for key in itertools.product(commits, folders):
+                # No name in the tree holds a line break: see docs/decisions/0002-names.md.
+                given.write(f"{key[0]}:{key[1]}\n".encode("utf-8", "surrogateescape"))
+                given.flush()
+                kind, _, name = told.readline().decode("utf-8", "replace").strip().partition(" ")
+                if kind == "tree":
+                    found[key] = name
+        return found
+
+    def build(self, chains: Sequence[BranchChain]) -> list[str]:
+        """See `FolderBranches.build`."""
+        group = f"{_PRIVATE}{uuid.uuid4().hex}"
+        self._mirror.fast_import(_stream(group, chains))
+        text = self._mirror.text("read the commits", "for-each-ref", "--format=%(refname) %(objectname)", group)
+        made = dict(line.split() for line in text.splitlines())
+        return [made[f"{group}/{number}"] for number in range(len(chains))]
+
+    def push(self, moves: Iterable[BranchMove]) -> set[str]:
+        """See `FolderBranches.push`."""
+        refused: set[str] = set()
+        with self._backup_as_edge() as environment:
+            for some in itertools.batched(moves, MOST_REFS, strict=False):
+                refused |= self._push(some, environment)
+        return refused
+
+    @contextmanager
+    def _backup_as_edge(self) -> Iterator[dict[str, str]]:
+        """Have git see that the server holds the trees already, by the backup branch.
+
+        A branch's history has nothing in common with that of the backup branch. Git leaves out what is in the
+        trees of such a commit only where the repository is shallow (`--objects-edge-aggressive`): so the backup
+        branch's head is named as the end of a shallow history, for the length of the push.
+        """
+        head = self._mirror.remote("read the remote's branches", "ls-remote", "origin", self._ref).split()[:1]
+        known = self._mirror.path / "shallow"
+        lines = known.read_text().split() if known.exists() else []
+        with tempfile.NamedTemporaryFile("w", dir=self._mirror.path.parent) as listed:
+            listed.writelines(f"{commit}\n" for commit in dict.fromkeys([*lines, *head]))
+            listed.flush()
+            yield {"GIT_SHALLOW_FILE": listed.name}
+
+    def _push(self, moves: tuple[BranchMove, ...], environment: dict[str, str]) -> set[str]:
+        refs = [f"{move.commit}:refs/heads/{move.branch}" for move in moves]
+        arguments = [*_NOT_SPARSE, "push", "--quiet", "origin", *refs]
+        try:
+            self._mirror.remote("push the folders' branches", *arguments, environment=environment)
+        except RepositoryError:
+            # Some may have gone through, all of them where the answer was lost: the server says which.
+            heads = self.heads("")
+            refused = {move.branch for move in moves if heads.get(move.branch) != move.commit}
+            if len(refused) == len(moves) > 1 or not refused:
+                return self._one_by_one(moves, environment) if refused else refused
+            return refused
+        return set()
+
+    def _one_by_one(self, moves: tuple[BranchMove, ...], environment: dict[str, str]) -> set[str]:
+        """None went through: one branch may have spoilt it for the others."""
+        return set().union(*(self._push((move,), environment) for move in moves))
+
+    def _between(self, head: str, after: str) -> list[str]:
+        if not self._here([after]) and not self.contains(head, after):
+            return []
+        rows = self._mirror.text("read the history", "rev-list", "--first-parent", "--reverse", f"{after}..{head}")
+        found = rows.split()
+        return found if len(found) <= MOST_FOLLOWED else found[-1:]
+
+    def _show(self, commits: Sequence[str], form: str) -> str:
+        parts = [
+            self._mirror.text("read commits", "log", "--no-walk=unsorted", form, *some)
+            for some in itertools.batched(commits, MOST_REFS, strict=False)
+        ]
+        return "\n".join(parts)
+
+    def _here(self, commits: Collection[str]) -> set[str]:
+        """Those that the mirror holds: asked for one by one, a missing one would be fetched by git itself."""
+        arguments = ["cat-file", "--batch-check=%(objectname)", "--batch-all-objects", "--unordered"]
+        held = self._mirror.run("list objects", *arguments).decode().split()
+        return set(commits).intersection(held)
+
+    def _bring_missing(self, commits: Collection[str]) -> None:
+        here = self._here(commits)
+        missing = sorted(c for c in set(commits) if c not in here)
+        for some in itertools.batched(missing, MOST_REFS, strict=False):
+            self._bring(some)
+
+    def _bring_trees(self, commits: Collection[str]) -> None:
+        """The trees of commits that were brought for their history alone."""
+        rows = [row.split() for row in self._show(list(commits), "--format=%H %T").splitlines() if row]
+        here = self._here([tree for _, tree in rows])
+        bare = [commit for commit, tree in rows if tree not in here]
+        for some in itertools.batched(bare, MOST_REFS, strict=False):
+            self._bring(some, "--refetch")
+
+    def _bring(self, commits: Sequence[str], *how: str) -> None:
+        """Fetch commits; where the remote does not hold one of them, the others."""
+        arguments = ["fetch", *how, "--depth=1", "--filter=blob:none", "--no-tags", "--no-write-fetch-head", "--quiet"]
+        try:
+            self._mirror.remote("fetch commits", *arguments, "origin", *commits)
+        except RepositoryError:
+            if len(commits) > 1:
+                for commit in commits:
+                    self._bring([commit])
+
+
+def _stream(group: str, chains: Sequence[BranchChain]) -> Iterator[bytes]:
+    for number, chain in enumerate(chains):
+        for place, link in enumerate(chain.links):
+            yield _commit_text(f"{group}/{number}", link, chain.parent if place == 0 else None)
+    yield b"done\n"
+
+
+def _commit_text(ref: str, link: Link, parent: str | None) -> bytes:
+    text = link.message.encode()
+    above = f"from {parent}\n".encode() if parent else b""
+    head = b"commit %s\nauthor %s\ncommitter %s\n" % (ref.encode(), person(link.author), person(link.committer))
+    # An empty path is the root: the commit's tree is the very object.
+    return head + b"data %d\n%s\n%sM 040000 %s \n" % (len(text), text, above, link.tree.encode())
+
+
+def _commit(row: str) -> BackupCommit:
+    commit, name, mail, at, committer, committer_mail, committed, message = row.split("\2", 7)
+    author = Signature(name, mail, datetime.fromtimestamp(int(at), UTC))
+    return BackupCommit(
+        commit, author, Signature(committer, committer_mail, datetime.fromtimestamp(int(committed), UTC)), message
+    )

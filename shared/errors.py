@@ -122,3 +122,9 @@ class IssuerUnavailable(BackupError):
 
     code = "issuer_unavailable"
     retriable = True
+
+
+class VolumeUnreadable(BackupError):
+    """The folder {folder} cannot be read: {detail}. Name the folder that holds the dated copies."""
+
+    code = "volume_unreadable"

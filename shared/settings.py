@@ -69,7 +69,33 @@ class AccessSettings(BaseSettings):
         return self.in_azure or self.auth == "entra"
 
 
-class Settings(AccessSettings):
+class RemoteSettings(BaseSettings):
+    """What the repository is reached by, for the app and for commands that run beside an old volume."""
+
+    model_config = _CONFIG
+
+    git_remote_url: Annotated[str, Field(**_alias("GIT_REMOTE_URL"))]
+    git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
+    git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
+    git_ca_file: Annotated[Path | None, Field(**_alias("GIT_CA_FILE"))] = None
+    git_executable: Annotated[str | None, Field(**_alias("BACKUP_GIT"))] = None
+    identity_client_id: Annotated[str | None, Field(**_alias("AZURE_CLIENT_ID"))] = None
+    backup_root: Annotated[str, Field(**_alias("BACKUP_ROOT"))] = "/Clients"
+    deletion_guard_share: Annotated[float, Field(**_alias("BACKUP_DELETION_GUARD_SHARE"), ge=0, le=1)] = 0.2
+    committer_name: Annotated[str, Field(**_alias("BACKUP_COMMITTER_NAME"))] = "Notebook Backup"
+    committer_email: Annotated[str, Field(**_alias("BACKUP_COMMITTER_EMAIL"))] = "notebook-backup@localhost"
+    scratch: Annotated[Path, Field(**_alias("BACKUP_SCRATCH"))] = Path(tempfile.gettempdir()) / "notebook-backup"
+
+    @field_validator("backup_root")
+    @classmethod
+    def _absolute_root(cls, value: str) -> str:
+        root = value.rstrip("/")
+        if not root.startswith("/"):
+            raise ValueError("must be an absolute workspace folder such as /Clients")
+        return root
+
+
+class Settings(AccessSettings, RemoteSettings):
     """The app settings, by the names they have in Azure. Secrets print redacted.
 
     Raises pydantic's `ValidationError`, which names each setting that is missing or wrong.
@@ -80,26 +106,18 @@ class Settings(AccessSettings):
     databricks_token_secret: Annotated[str | None, Field(**_alias("DATABRICKS_TOKEN_SECRET"))] = None
     databricks_restore_token_secret: Annotated[str | None, Field(**_alias("DATABRICKS_RESTORE_TOKEN_SECRET"))] = None
     databricks_warehouse_id: Annotated[str | None, Field(**_alias("DATABRICKS_WAREHOUSE_ID"))] = None
-    git_remote_url: Annotated[str, Field(**_alias("GIT_REMOTE_URL"))]
-    git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
     git_token_secret: Annotated[str | None, Field(**_alias("GIT_TOKEN_SECRET"))] = None
     pat_api_url: Annotated[str | None, Field(**_alias("BACKUP_PAT_API_URL"))] = None
-    git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
-    git_ca_file: Annotated[Path | None, Field(**_alias("GIT_CA_FILE"))] = None
     git_folder_branches: Annotated[
         str, Field(**_alias("BACKUP_GIT_FOLDER_BRANCHES"), pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/$")
     ] = "folders/"
-    git_executable: Annotated[str | None, Field(**_alias("BACKUP_GIT"))] = None
     storage: Annotated[SecretStr | None, Field(**_alias("AzureWebJobsStorage"))] = None
     storage_blob_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__blobServiceUri"))] = None
     storage_queue_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__queueServiceUri"))] = None
     storage_table_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__tableServiceUri"))] = None
-    identity_client_id: Annotated[str | None, Field(**_alias("AZURE_CLIENT_ID"))] = None
     restore_client_id: Annotated[str | None, Field(**_alias("BACKUP_RESTORE_CLIENT_ID"))] = None
-    backup_root: Annotated[str, Field(**_alias("BACKUP_ROOT"))] = "/Clients"
     backup_schedule: Annotated[str, Field(**_alias("BACKUP_SCHEDULE"))] = "0 30 2 * * *"
     container: Annotated[str, Field(**_alias("BACKUP_CONTAINER"), min_length=3, max_length=63)] = "backup"
-    deletion_guard_share: Annotated[float, Field(**_alias("BACKUP_DELETION_GUARD_SHARE"), ge=0, le=1)] = 0.2
     workspace_threads: Annotated[int, Field(**_alias("BACKUP_WORKSPACE_THREADS"), ge=1, le=256)] = 48
     workspace_calls_per_second: Annotated[float, Field(**_alias("BACKUP_WORKSPACE_CALLS_PER_SECOND"), gt=0)] = 2000.0
     commit_max_files: Annotated[int, Field(**_alias("BACKUP_COMMIT_MAX_FILES"), ge=1)] = 20_000
@@ -117,9 +135,6 @@ class Settings(AccessSettings):
     stall_minutes: Annotated[int, Field(**_alias("BACKUP_STALL_MINUTES"), ge=1)] = 15
     give_up_hours: Annotated[float, Field(**_alias("BACKUP_GIVE_UP_HOURS"), gt=0)] = 6.0
     step_budget_seconds: Annotated[float, Field(**_alias("BACKUP_STEP_BUDGET_SECONDS"), gt=0, le=540)] = 300.0
-    committer_name: Annotated[str, Field(**_alias("BACKUP_COMMITTER_NAME"))] = "Notebook Backup"
-    committer_email: Annotated[str, Field(**_alias("BACKUP_COMMITTER_EMAIL"))] = "notebook-backup@localhost"
-    scratch: Annotated[Path, Field(**_alias("BACKUP_SCRATCH"))] = Path(tempfile.gettempdir()) / "notebook-backup"
     attribution_days: Annotated[int, Field(**_alias("BACKUP_ATTRIBUTION_DAYS"), ge=1, le=365)] = 30
     people: Annotated[People, NoDecode, Field(**_alias("BACKUP_PEOPLE"), default_factory=People)]
     digests: Annotated[Digests, NoDecode, Field(**_alias("BACKUP_DIGESTS"))] = Digests()
@@ -166,14 +181,6 @@ class Settings(AccessSettings):
     @classmethod
     def _parsed_digests(cls, value: Any) -> Any:
         return Digests.parse(value) if isinstance(value, str) else value
-
-    @field_validator("backup_root")
-    @classmethod
-    def _absolute_root(cls, value: str) -> str:
-        root = value.rstrip("/")
-        if not root.startswith("/"):
-            raise ValueError("must be an absolute workspace folder such as /Clients")
-        return root
 
     @property
     def dashboard_url(self) -> str:

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import audit, capacity, credentials, doctor, operations, poison, recovery, reports, restoring, setup
+from shared.cli import (
+    audit,
+    capacity,
+    credentials,
+    doctor,
+    operations,
+    poison,
+    recovery,
+    reports,
+    restoring,
+    setup,
+    volume,
+)
 from shared.cli.client import Client, find_client
 from shared.cli.operations import follow
 from shared.cli.terminal import notes
@@ -14,7 +26,7 @@ from shared.cli.terminal import notes
 __all__ = ["Client", "app", "follow", "notes"]
 
 app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
-_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor, setup)
+_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor, setup, volume)
 for part in (module.app for module in _PARTS):
     app.registered_commands += part.registered_commands
 

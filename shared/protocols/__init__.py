@@ -12,6 +12,7 @@ from shared.protocols.poison import MessageBox, WaitingMessage
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
 from shared.protocols.telemetry import NoTelemetry, Telemetry
+from shared.protocols.volume import Volume, VolumeFault, VolumeFile
 from shared.protocols.workspace import FoundSecret, SecretFinder, Workspace
 
 __all__ = [
@@ -51,6 +52,9 @@ __all__ = [
     "TokenIssuer",
     "Vault",
     "VersionIndex",
+    "Volume",
+    "VolumeFault",
+    "VolumeFile",
     "WaitingMessage",
     "Workspace",
     "WriteFile",

@@ -10,6 +10,7 @@ from shared.domain.commits import ATTRIBUTES_FILE, RUN_TRAILER
 from shared.domain.manifest import Manifest
 from shared.domain.planning import BranchState
 from shared.protocols import Repository
+from shared.services.adoption import adopt
 from shared.services.manifests import Checkpoint, ManifestStore
 
 
@@ -35,18 +36,20 @@ class Head:
     notices: tuple[Notice, ...] = ()
 
 
-def look_at_branch(repository: Repository, manifests: ManifestStore) -> BranchView:
-    """Compare the branch with the checkpoint.
+def look_at_branch(repository: Repository, manifests: ManifestStore, root: str) -> BranchView:
+    """Compare the branch with the checkpoint; before the first, take over copies that were imported below `root`.
 
     Raises `DamagedCheckpoint`, `ManifestMissing`, `DamagedManifest`, `RepositoryError`.
     """
-    checkpoint = manifests.load()
+    checkpoint, adopted = manifests.load(), list[Notice]()
+    if checkpoint is None and (taken := adopt(repository, manifests, root)):
+        checkpoint, adopted = taken[0], [taken[1]]
     manifest: Manifest = checkpoint.manifest if checkpoint else {}
     head = find_head(repository, checkpoint)
     drifted = frozenset(e.file for e in manifest.values() if head.tree.get(e.file) != e.blob)
     ours = {e.file for e in manifest.values()} | head.strays
     foreign = frozenset(head.tree.keys() - ours - {ATTRIBUTES_FILE})
-    return BranchView(manifest, BranchState(drifted, foreign), head.notices)
+    return BranchView(manifest, BranchState(drifted, foreign), (*adopted, *head.notices))
 
 
 def find_head(repository: Repository, checkpoint: Checkpoint | None) -> Head:

@@ -99,7 +99,7 @@ class PlanService:
         """List, compare, and store the plan; False where the time slice ended first."""
         wanted = self._wanted(row)
         with ThreadPoolExecutor(1, thread_name_prefix="plan") as beside:
-            looking = beside.submit(look_at_branch, self._repository, self._manifests)
+            looking = beside.submit(look_at_branch, self._repository, self._manifests, self._root)
             listing = self._lister.list_tree(run_id, self._root, self._budget, wanted)
             if listing is None:
                 return False

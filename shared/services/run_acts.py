@@ -18,7 +18,7 @@ from shared.services.audit_export import SYSTEM
 from shared.services.recorder import Recorder
 from shared.services.stored_plan import StoredPlan, load_plan
 
-SETTLED = ("conflict_overruled", "branch_revived", "history_rewritten", "history_lost")
+SETTLED = ("conflict_overruled", "branch_revived", "history_rewritten", "history_lost", "history_adopted")
 SECRETS = ("secret_found", "secret_held")
 _COUNTS = ("listed", "folders", "unchanged", "created", "changed", "renamed", "deleted", "conflict", "held", "failed")
 _RESULT = {

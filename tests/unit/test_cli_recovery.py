@@ -233,7 +233,7 @@ def test_every_command_has_json() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     lacking = [name for name, c in commands.items() if "--json" not in [o for p in c.params for o in p.opts]]
     assert len(commands) > 15
-    assert lacking == []
+    assert lacking == ["setup"], "which talks with a person"
 
 
 @pytest.mark.parametrize("command", ["find", "tree", "history", "restores", "one restore", "plan"])

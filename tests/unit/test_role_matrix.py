@@ -23,6 +23,12 @@ from tests.signed_in import HEADER, IN_AZURE, LONG_ROLE, code_of, encoded, http_
 ROOT = Path(__file__).resolve().parent.parent.parent
 LETTERS = {"R": "Backup.Reader", "S": "Backup.Restorer", "A": "Backup.Auditor", "O": "Backup.Operator"}
 MATRIX = {
+    "list_poison": "O",
+    "requeue_poison": "O",
+    "drop_poison": "O",
+    "list_credentials": "O",
+    "check_credentials": "O",
+    "rotate_credential": "O",
     "get_health": "*",
     "get_openapi": "*",
     "get_status": "RSAO",

@@ -40,7 +40,19 @@ def ensure_environment() -> Path:
         _say("setting up: Python 3.13 and the pinned packages (once, about a minute)")
         uv = ensure_uv()
         _run([*uv, "venv", "--quiet", "--clear", "--python", _find_python(), str(VENV)])
-        _run([*uv, "pip", "sync", "--quiet", "--python", str(python), "--require-hashes", str(LOCK)])
+        _run(
+            [
+                *uv,
+                "pip",
+                "sync",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                str(python),
+                "--require-hashes",
+                str(LOCK),
+            ]
+        )
         stamp.write_text(wanted)
     return python
 

@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
 from azure.data.tables import TableClient
+from playwright.sync_api import Browser
 
 from local.lab import Lab
 from shared.services.audit_rows import MOST_CARRIED_RECORDS
+from tests.browser import DESK, PHONE, needs_chromium
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTIONS = {"notebooks": 60}
@@ -184,6 +187,24 @@ def test_a_forged_row_is_found_and_the_command_names_the_first_bad_record(lab: L
     code, output, _ = _command(lab, "audit", "--verify", "--json")
     proved = json.loads(output)
     assert (code, proved["intact"], proved["complete"], proved["fault"]) == (0, True, True, None)
+
+
+@needs_chromium
+def test_the_report_fits_a_desk_a_phone_and_paper_and_lists_what_the_export_has(lab: Lab, browser: Browser) -> None:
+    first, end = _records(lab)[0]["time"][:10], _records(lab)[-1]["time"]
+    query = {"from": first, "to": end, "format": "html", "code": lab.system.key}
+    expected = [r["sequence"] for r in _records(lab, **{"from": first, "to": end})]
+    for name, window in (("desk", DESK), ("phone", PHONE)):
+        page = browser.new_page(viewport=window)
+        page.goto(f"{lab.system.url}/api/audit?{urlencode(query)}")
+        assert page.get_by_role("heading", level=1).inner_text() == "Audit report of the notebook backup"
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        listed = page.locator(".records:not(.repeated) td.number").all_inner_texts()
+        assert sorted(map(int, listed)) == expected
+        assert page.locator("script, link, img").count() == 0
+        if folder := os.environ.get("BACKUP_SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/audit report, {name}.png", full_page=True)
+    assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 
 def test_a_chain_is_proved_in_parts(lab: Lab) -> None:

@@ -53,7 +53,7 @@ def _figures(month: Month) -> dict[str, float]:
         "reports in the morning that were the truth": sum(d.in_the_morning for d in days),
         "nights without late rows": len(days) - len(late),
         "reports at night that were the truth": sum(bool(d.at_night) for d in days),
-        "changes told of others": sum(d.wrong for d in days),
+        "changes told of others": sum(len(d.wrong) for d in days),
         "known at night, %": _share(sum(d.known_at_night for d in days), sum(d.changes for d in days)),
         "known at night of late rows' days, %": _share(
             sum(d.known_at_night for d in late), sum(d.changes for d in late)

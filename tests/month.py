@@ -30,15 +30,15 @@ type Commits = Counter[str]
 class Day:
     """One day: changes in truth, how many had their author at night, and whether each report was the truth.
 
-    `at_night` is None where rows were late: then the report could not be whole yet. `wrong` counts changes that
-    were told of somebody who did not make them, at any time.
+    `at_night` is None where rows were late: then the report could not be whole yet. `wrong` are changes that were
+    told of somebody who did not make them, at any time: path, kind, who was told, and who it was.
     """
 
     date: str
     changes: int
     restores: int
     known_at_night: int
-    wrong: int
+    wrong: tuple[tuple[str, str, str, str | None], ...]
     at_night: bool | None
     in_the_morning: bool
     run_seconds: float
@@ -88,7 +88,7 @@ class Month:
             len(self.people.truth),
             restores,
             len(known),
-            sum(self._is_wrong(c) for c in (*known, *morning["changes"])),
+            tuple(self._told(c) for c in (*known, *morning["changes"]) if self._is_wrong(c)),
             None if late else first,
             _counts(morning) == self.people.counts(),
             run["seconds"],
@@ -164,6 +164,10 @@ class Month:
         restored = {path for path, _ in self._restored}
         by_hand = {who for (path, _), who in self.people.truth.items() if path not in restored}
         self.commits.update([*by_hand, *{who for _, who in self._restored}])
+
+    def _told(self, change: dict[str, Any]) -> tuple[str, str, str, str | None]:
+        path, kind = change["path"], change["kind"]
+        return path, kind, change["person"], self.people.truth.get((path, kind))
 
     def _is_wrong(self, change: dict[str, Any]) -> bool:
         who = self.people.truth.get((change["path"], change["kind"]))

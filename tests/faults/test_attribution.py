@@ -246,12 +246,12 @@ def test_a_restore_is_known_where_the_log_is_not(life: Life) -> None:
 
 def test_a_restore_whose_result_comes_after_the_backup_is_entered_beside_the_commit(life: Life) -> None:
     path, commit, done = _restored(life)
-    name = f"restores/{done['id']}/result-00000.json"
-    kept = life.world.blobs.stored.pop(name)
+    row, _ = life.world.tables.stored["restores", "restore", done["id"]]
+    results = row.pop("results")
     life.world.process()
     life.back_up()
     assert life.world.app.history.versions(path)[0].version.author is None, "nobody is better than somebody else"
-    life.world.blobs.stored[name] = kept
+    row["results"] = results
     life.world.clock.sleep(3_600)
     life.world.process()
     assert life.world.app.attribution.catch_up("later") == 1

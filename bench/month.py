@@ -7,6 +7,7 @@ of somebody who did not make it, or `git shortlog` counts other commits than peo
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 import tempfile
@@ -16,19 +17,20 @@ from pathlib import Path
 
 import typer
 
-from local.lab import Lab
 from local.system import LocalSystem, SystemOptions
-from tests.month import Month
+from tests.month import Month, SignedInLab
+from tests.signed_in import IN_AZURE
 
 
 def main(days: int = 30, acts: int = 24, notebooks: int = 200, seed: int = 30) -> None:
     """Live so many days, with so many acts a day."""
     began = time.monotonic()
+    os.environ.update(IN_AZURE)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "clones").mkdir()
         options = SystemOptions(Path(folder) / "data", port=0, notebooks=notebooks, shifted=True)
         with LocalSystem(options) as system:
-            month = Month(Lab(system, Path(folder) / "clones"), random.Random(seed))
+            month = Month(SignedInLab(system, Path(folder) / "clones"), random.Random(seed))
             month.begin()
             for _ in range(days):
                 print(json.dumps(asdict(month.live(acts))), flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import random
 import time
 from collections import Counter
@@ -12,8 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from local.lab import Lab, git
+from shared.cli import Client
 from shared.domain.versions import VersionKind
 from tests.people_at_work import TWELVE, Counts, PeopleAtWork
+from tests.signed_in import principal
 
 NIGHT_HOUR = 2
 MORNING_HOURS = 12
@@ -22,7 +22,7 @@ LATE_SECONDS = 13 * 3_600
 LATE_EVERY, LATE_DAY = 3, 3
 """Every third day every third row of the audit table comes late: after the night, before the morning."""
 MOST_SECONDS, LOOK_SECONDS = 120.0, 0.3
-UNKNOWN = "unknown"
+UNKNOWN, COMMITTER = "unknown", "Notebook Backup"
 type Commits = Counter[str]
 
 
@@ -44,11 +44,22 @@ class Day:
     run_seconds: float
 
 
+class SignedInLab(Lab):
+    """A system that has the settings of `signed_in.IN_AZURE`, asked as its front end hands requests on."""
+
+    @property
+    def client(self) -> Client:
+        """The app's HTTP API, as an operator."""
+        found = super().client
+        found._session.headers.update(principal("Backup.Operator", name="operator@example.com"))
+        return found
+
+
 @dataclass
 class Month:
     """A system that people work in; `commits` is who must have committed, so far."""
 
-    lab: Lab
+    lab: SignedInLab
     draw: random.Random
     days: list[Day] = field(default_factory=list)
     commits: Commits = field(default_factory=Counter)
@@ -97,9 +108,11 @@ class Month:
         return day
 
     def shortlog(self) -> Commits:
-        """Who committed how often, as Git tells."""
+        """Who committed how often, as Git tells; the backup itself does where a sibling makes a file change names."""
         rows = git(self.lab.clone(), "shortlog", "-sn", "main").splitlines()
-        return Counter({name: int(count) for count, name in (row.strip().split("\t") for row in rows)})
+        found = Counter({name: int(count) for count, name in (row.strip().split("\t") for row in rows)})
+        del found[COMMITTER]
+        return found
 
     def _apply(self, op: str, user: str, /, **fields: str) -> None:
         self.lab.edit({"action": op, **fields}, user=user)
@@ -115,9 +128,9 @@ class Month:
         if len(self.heads) < 2 or not free:
             return 0
         who, path = self.draw.choice(TWELVE), free[0]
-        headers = {"X-MS-CLIENT-PRINCIPAL": _principal(who)}
         body = {"paths": [path], "at": self.heads[-2]}
-        done = self.lab.client.call("POST", "restores", json=body, headers=headers)
+        signed_in = principal("Backup.Restorer", name=who)
+        done = self.lab.client.call("POST", "restores", json=body, headers=signed_in)
         if done["status"] != "succeeded":
             raise AssertionError(f"the restore of {path} is {done['status']}: {done['items']}")
         self.people.did(who, path, VersionKind.CHANGED)
@@ -177,9 +190,3 @@ class Month:
 def _counts(told: dict[str, Any]) -> Counts:
     """What a report says, by person and kind, from its sums."""
     return Counter({(p["name"], kind): count for p in told["people"] for kind, count in p["kinds"].items()})
-
-
-def _principal(name: str) -> str:
-    """What the platform's front end says of whoever is signed in."""
-    claims = {"auth_typ": "aad", "name_typ": "name", "role_typ": "roles", "claims": [{"typ": "name", "val": name}]}
-    return base64.b64encode(json.dumps(claims).encode()).decode()

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from shared.domain.attribution import Authors, Changed, Maker, RestoreWrite
 from shared.domain.batches import ChangeKind, StagedNotebook
 from shared.domain.commits import TreeChange
-from shared.domain.manifest import Manifest
+from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.siblings import parents
-from shared.domain.versions import Version, VersionKind
+from shared.domain.versions import Version, VersionKind, same_content
 
 OURS = ""
 """The author of what the backup itself put back in place."""
@@ -46,12 +46,20 @@ def makers_of(change: TreeChange, before: Manifest, authors: Authors) -> dict[st
         old = before.get(item.old_path) if item.old_path else None
         then = old.modified_at if old else None
         changed = Changed(item.path, item.object_id, item.modified_at, item.old_path, then, notebook.sha256)
-        found[item.path] = Maker(OURS) if item.kind is ChangeKind.CONFLICT else authors.maker(changed)
+        ours = item.kind is ChangeKind.CONFLICT or _is_renamed_by_us(before.get(item.path), change.manifest[item.path])
+        found[item.path] = Maker(OURS) if ours else authors.maker(changed)
     moved = {n.item.old_path for n in change.writes}
     for path in before.keys() - change.manifest.keys() - moved:
         entry = before[path]
         found[path] = authors.remover(path, entry.object_id, entry.modified_at)
     return found
+
+
+def _is_renamed_by_us(old: ManifestEntry | None, new: ManifestEntry) -> bool:
+    """Whether nobody touched a notebook: its file is called otherwise since a sibling of like name came or went."""
+    if old is None or old.file == new.file:
+        return False
+    return same_content(old, new) and (old.object_id, old.modified_at) == (new.object_id, new.modified_at)
 
 
 def named(change: TreeChange, makers: Makers) -> Manifest:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 UNKNOWN_NAME = "unknown"
@@ -24,9 +25,10 @@ UNKNOWN = Person(UNKNOWN_NAME)
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Persons by their mail, whose case does not count."""
+    """Persons by their mail, whose case does not count, and by names that one of them alone has."""
 
     by_mail: Mapping[str, Person] = field(default_factory=dict)
+    by_name: Mapping[str, Person] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> People:
@@ -45,7 +47,7 @@ class People:
             person = _person(number, mail.strip(), members)
             if found.setdefault(_key(mail), person) is not person:
                 raise ValueError(f"entry {number} repeats an address; case does not count")
-        return cls(found)
+        return cls(found, _by_name(found.values()))
 
     def of(self, author: str | None) -> Person:
         """Who an author is. One who is not in the mapping goes by their address, none at all by `unknown`.
@@ -54,11 +56,13 @@ class People:
         """
         if not author or not author.strip():
             return UNKNOWN
-        return self.by_mail.get(_key(author)) or self._named(author) or Person(author.strip(), author.strip())
+        key = _key(author)
+        return self.by_mail.get(key) or self.by_name.get(key) or Person(author.strip(), author.strip())
 
-    def _named(self, name: str) -> Person | None:
-        found = [p for p in self.by_mail.values() if p.name != p.mail and _key(p.name) == _key(name)]
-        return found[0] if len(found) == 1 else None
+
+def _by_name(persons: Collection[Person]) -> dict[str, Person]:
+    counts = Counter(_key(person.name) for person in persons)
+    return {key: person for person in persons if counts[key := _key(person.name)] == 1}
 
 
 def _person(number: int, mail: str, members: object) -> Person:

@@ -115,8 +115,8 @@ def versions_of(
         item, entry, old = notebook.item, after[notebook.item.path], before.get(notebook.item.path)
         if notebook.file in conflicts:
             found.append(_version(entry, VersionKind.BRANCH_EDIT, blob=tree[notebook.file]))
-        elif old and (old.file, old.blob) == (entry.file, entry.blob):
-            continue  # saved in the workspace without a change
+        elif old and same_content(old, entry):
+            continue  # saved in the workspace without a change, or given another file name
         origin = item.old_path if item.kind is ChangeKind.RENAMED else None
         found.append(_version(entry, _kind(notebook, old, conflicts), other_path=origin))
         if origin and origin not in after:
@@ -126,6 +126,11 @@ def versions_of(
             kind = VersionKind.MOVED_AWAY if path in moved else VersionKind.DELETED
             found.append(_version(entry, kind, other_path=moved.get(path)))
     return tuple(found)
+
+
+def same_content(old: ManifestEntry, new: ManifestEntry) -> bool:
+    """Whether a notebook is what it was, whatever its file is called."""
+    return (old.blob, old.language, old.format) == (new.blob, new.language, new.format)
 
 
 def _kind(notebook: StagedNotebook, old: ManifestEntry | None, conflicts: Collection[str]) -> VersionKind:

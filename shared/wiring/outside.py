@@ -89,7 +89,8 @@ def connect(settings: Settings) -> Adapters:
     def workspace_by(tokens: Tokens) -> DatabricksWorkspace:
         return DatabricksWorkspace(settings.databricks_host, tokens, limiter, clock)
 
-    workspace = workspace_by(access.workspace)
+    workspace, restore = workspace_by(access.workspace), access.restore
+    restoring = workspace_by(restore) if restore else None
     warehouse, anchors = settings.databricks_warehouse_id, settings.audit_anchor_container
     repository = deferred(lambda: _repository(settings, access, "mirror.git"))
     return Adapters(
@@ -103,12 +104,12 @@ def connect(settings: Settings) -> Adapters:
         tables=deferred(clients.tables),
         clock=clock,
         branches=deferred(lambda: repository.branches()),
-        changes=AuditTable(workspace, warehouse, clock) if warehouse else None,
+        changes=AuditTable(workspace, warehouse, clock, restoring) if warehouse else None,
         anchors=deferred(lambda: clients.blobs(anchors)) if anchors else None,
         mailer=connect_mailer(settings, credential),
         probes=deferred(lambda: connect_probes(settings, access.repository, credential, workspace, clock)),
         telemetry=telemetry,
-        restoring=workspace_by(restore) if (restore := access.restore) else None,
+        restoring=restoring,
         vault=vault,
         databricks_tokens=access.databricks_issuer(),
         git_tokens=access.git_issuer(),

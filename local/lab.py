@@ -16,6 +16,8 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 
 from local.app import wait_for_new_run
+from local.azure.embedded import EmbeddedAzure
+from local.azure.entra import AZURE_DEVOPS
 from local.system import LocalSystem
 from shared.cli import Client, follow
 from shared.domain.names import parse_file
@@ -92,6 +94,31 @@ class Lab:
         base = self.system.git_url.rpartition("/")[0]
         headers = {"Authorization": f"Bearer {self.system.secrets['control']}"}
         requests.post(f"{base}/control/{what}", json=body, headers=headers, timeout=60).raise_for_status()
+
+    def user_token(self, user: str = "ada@example.com") -> str:
+        """What `az account get-access-token` prints for Azure DevOps; the embedded identities have to be there."""
+        body = {"resource": AZURE_DEVOPS, "user": user}
+        return str(self._azure_control(f"http://127.0.0.1:{self._azure.port}/control/user-token", body)["token"])
+
+    def vault_secrets(self, **switches: Any) -> dict[str, Any]:
+        """Every version of every secret, read past the vault's roles."""
+        found: dict[str, Any] = self._azure_control(
+            f"{self._azure.settings()['KEY_VAULT_URI']}/control/vault", switches
+        )
+        return dict(found["secrets"])
+
+    @property
+    def _azure(self) -> EmbeddedAzure:
+        if self.system.azure is None:
+            raise RuntimeError("no setting asks for the embedded identities and vault")
+        return self.system.azure
+
+    def _azure_control(self, url: str, body: dict[str, Any]) -> Any:
+        headers = {"Authorization": f"Bearer {self.system.secrets['control']}"}
+        bundle = str(self._azure.certificate.bundle)
+        response = requests.post(url, json=body, headers=headers, verify=bundle, timeout=60)
+        response.raise_for_status()
+        return response.json()
 
     def edit(self, *actions: dict[str, Any], user: str = "ada@example.com") -> None:
         """Edits in the workspace, as a person."""

@@ -16,7 +16,7 @@ from typing import Self
 
 import requests
 
-from local.azure.embedded import EmbeddedAzure
+from local.azure.embedded import TRUSTED, EmbeddedAzure
 from local.azure.pats import PATH
 from local.azurite import Azurite
 from local.processes import ChildProcess, free_port, port_answers
@@ -64,7 +64,7 @@ class LocalSystem:
         self.url = f"http://127.0.0.1:{options.port or free_port()}"
         self.workspace_url = self.git_url = self.mail_url = ""
         self._azurite: Azurite | None = None
-        self._azure: EmbeddedAzure | None = None
+        self.azure: EmbeddedAzure | None = None
         self.given = {**os.environ, **options.settings}
         options.data.mkdir(parents=True, exist_ok=True)
         self._lock = (options.data / "lock").open("w")
@@ -183,16 +183,16 @@ class LocalSystem:
 
     def _start_azure(self) -> dict[str, str]:
         data, ports = self.options.data / "azure", (free_port(), free_port())
-        self._azure = azure = EmbeddedAzure(self.given, data, self.secrets, *ports)
-        azure.certificate.make()
+        self.azure = azure = EmbeddedAzure(self.given, data, self.secrets, *ports)
+        azure.certificate.make(self.given.get(TRUSTED, ""))
         process = self._spawn("azure", "local.azure", azure.arguments(), azure.environment())
         process.wait_until(lambda: all(map(port_answers, ports)))
-        return {name: value for name, value in azure.settings().items() if name not in self.given}
+        return {name: value for name, value in azure.settings().items() if name == TRUSTED or name not in self.given}
 
     def _start_storage(self) -> dict[str, str]:
         """By the account's key, or, where the settings say so, by the app's identity."""
-        by_identity = self._azure is not None and "AzureWebJobsStorage__credential" in self.given
-        own = self._azure.certificate if self._azure and by_identity else None
+        by_identity = self.azure is not None and "AzureWebJobsStorage__credential" in self.given
+        own = self.azure.certificate if self.azure and by_identity else None
         self._azurite = Azurite(self.options.data / "azurite", own=own)
         self._azurite.start()
         connection = {"AzureWebJobsStorage": self._azurite.connection_string}
@@ -208,23 +208,23 @@ class LocalSystem:
         tokens = {
             "SIMULATOR_TOKEN": self.secrets["workspace"],
             "SIMULATOR_CONTROL_TOKEN": self.secrets["control"],
-            **(self._azure.known_to_workspace() if self._azure else {}),
+            **(self.azure.known_to_workspace() if self.azure else {}),
         }
         process = self._spawn("workspace", "local.workspace", arguments, tokens)
         process.wait_until(lambda: port_answers(port), seconds=180)
         self.workspace_url = f"http://127.0.0.1:{port}"
-        token = {} if self._azure and self._azure.opens_workspace else {"DATABRICKS_TOKEN": self.secrets["workspace"]}
+        token = {} if self.azure and self.azure.opens_workspace else {"DATABRICKS_TOKEN": self.secrets["workspace"]}
         return {"DATABRICKS_HOST": self.workspace_url, "DATABRICKS_WAREHOUSE_ID": "simulated", **token}
 
     def _start_git(self) -> dict[str, str]:
         port = free_port()
         tokens = {"GIT_SERVER_TOKEN": self.secrets["git"], "GIT_SERVER_CONTROL_TOKEN": self.secrets["control"]}
-        tokens |= self._azure.known_to_git() if self._azure else {}
+        tokens |= self.azure.known_to_git() if self.azure else {}
         arguments = [str(port), str(self.options.data / "git")]
         process = self._spawn("git-server", "local.git_server", arguments, tokens)
         process.wait_until(lambda: port_answers(port))
         self.git_url = f"http://127.0.0.1:{port}/{REPOSITORY}"
-        token = {} if self._azure and self._azure.opens_git else {"GIT_TOKEN": self.secrets["git"]}
+        token = {} if self.azure and self.azure.opens_git else {"GIT_TOKEN": self.secrets["git"]}
         return {"GIT_REMOTE_URL": self.git_url, "BACKUP_PAT_API_URL": f"http://127.0.0.1:{port}{PATH}", **token}
 
     def _start_mail(self) -> dict[str, str]:

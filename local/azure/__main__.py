@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import ssl
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 from aiohttp import web
 
+from local.azure.embedded import TRUSTED
 from local.azure.entra import Entra
 from local.azure.identity import IdentityEndpoint
 from local.azure.tls import OwnCertificate
@@ -31,7 +33,7 @@ def main(
     """Serve until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
     certificate = OwnCertificate(data)
-    certificate.make()
+    certificate.make(os.environ.get(TRUSTED, ""))
     entra = Entra(key)
     roles = dict.fromkeys(identity, WRITE)
     vault = VaultServer(entra, data / "vault.json", f"https://127.0.0.1:{vault_port}", roles, control_token)

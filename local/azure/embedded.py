@@ -15,6 +15,8 @@ SECRET_SETTINGS = {
     "GIT_TOKEN_SECRET": "git",
 }
 """Settings that name a secret of the vault, and which of the embedded systems' tokens it begins with."""
+TRUSTED = "REQUESTS_CA_BUNDLE"
+"""What the vendor's clients trust the vault's own certificate by."""
 CLIENT_ID = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 
 
@@ -67,8 +69,7 @@ class EmbeddedAzure:
             "IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.port}/msi/token",
             "IDENTITY_HEADER": self.secrets["identity"],
             "KEY_VAULT_URI": f"https://127.0.0.1:{self.vault_port}",
-            # The vendor's clients trust the vault's own certificate by this.
-            "REQUESTS_CA_BUNDLE": str(self.certificate.bundle),
+            TRUSTED: str(self.certificate.bundle),
         }
 
     def known_to_workspace(self) -> dict[str, str]:

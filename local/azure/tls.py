@@ -23,20 +23,23 @@ class OwnCertificate:
         self.certificate, self.key = folder / "certificate.pem", folder / "key.pem"
         self.bundle = folder / "bundle.pem"
 
-    def make(self) -> None:
-        """Make it where it is missing, or near its end."""
-        if self._is_good():
-            return
+    def make(self, others: str = "") -> None:
+        """Make it where it is missing, or near its end; `others` is a bundle to trust instead of the public one."""
+        if not self._is_good():
+            self._make()
+        trusted = Path(others) if others and Path(others).is_file() else Path(certifi.where())
+        self.bundle.write_text(f"{trusted.read_text()}\n{self.certificate.read_text()}")
+
+    def _make(self) -> None:
         self.certificate.parent.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         form = serialization.PrivateFormat.PKCS8
         self.key.touch(mode=0o600)
         self.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
         self.certificate.write_bytes(_certificate(key).public_bytes(serialization.Encoding.PEM))
-        self.bundle.write_text(Path(certifi.where()).read_text() + self.certificate.read_text())
 
     def _is_good(self) -> bool:
-        if not (self.certificate.exists() and self.key.exists() and self.bundle.exists()):
+        if not (self.certificate.exists() and self.key.exists()):
             return False
         found = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         return found.not_valid_after_utc > datetime.now(UTC) + _REMADE_BEFORE

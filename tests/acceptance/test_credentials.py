@@ -52,7 +52,13 @@ class _Seen:
 
 @pytest.fixture(scope="module")
 def seen(lab: Lab) -> _Seen:
-    return _Seen(lab)
+    """The system after every kind of rotation, each between two backups."""
+    seen = _Seen(lab)
+    _backs_up(lab, 1)
+    _rotate_workspace(lab, seen)
+    _rotate_repository(lab, seen)
+    _rotate_by_timer(lab, seen)
+    return seen
 
 
 def _end_grace(lab: Lab, seen: _Seen, name: str) -> dict[str, Any]:
@@ -81,22 +87,19 @@ def _backs_up(lab: Lab, number: int) -> None:
     assert lab.cloned(lab.clone()) == lab.truth()
 
 
-def test_tokens_are_rotated_under_a_working_backup(lab: Lab, seen: _Seen) -> None:
-    _backs_up(lab, 1)
+def _rotate_workspace(lab: Lab, seen: _Seen) -> None:
     assert lab.client.call("GET", "doctor")["checks"][0]["ok"]
     assert seen.call("POST", "credentials/workspace/rotate")["step"] == "switched"
     seen.versions()
     _backs_up(lab, 2)
     ended = _end_grace(lab, seen, "workspace")
     assert (ended["step"], ended["error"], ended["note"]) == ("done", None, None)
-    first = lab.system.secrets["workspace"]
-    url, headers = f"{lab.system.workspace_url}/api/2.0/token/list", {"Authorization": f"Bearer {first}"}
-    assert requests.get(url, headers=headers, timeout=30).status_code == 403, "the first one is revoked"
     _backs_up(lab, 3)
     assert seen.call("POST", "credentials/check")["credentials"][0]["days_left"] == 89
 
 
-def test_a_personal_token_is_rotated_with_a_token_of_its_user(lab: Lab, seen: _Seen) -> None:
+def _rotate_repository(lab: Lab, seen: _Seen) -> None:
+    """A personal token: with a token of its user alone."""
     refused = seen.call("POST", "credentials/repository/rotate")
     assert (refused["status"], refused["type"]) == (409, "urn:notebook-backup:user_token_needed")
     wrong = seen.call("POST", "credentials/repository/rotate", {"user_token": lab.system.secrets["git"]})
@@ -113,7 +116,8 @@ def test_a_personal_token_is_rotated_with_a_token_of_its_user(lab: Lab, seen: _S
     assert [(c["name"], c["days_left"]) for c in shown] == [("workspace", 89), ("repository", 89)]
 
 
-def test_a_token_near_its_end_is_rotated_by_the_timer(lab: Lab, seen: _Seen) -> None:
+def _rotate_by_timer(lab: Lab, seen: _Seen) -> None:
+    """A token near its end."""
     before = _credential(seen, "workspace")["last_rotation"]["rotation"]
     lab.control("expire_tokens", {"seconds": 5 * 86_400})
     lab.system.fire_timer("watch_credentials")
@@ -125,6 +129,15 @@ def test_a_token_near_its_end_is_rotated_by_the_timer(lab: Lab, seen: _Seen) -> 
     assert _end_grace(lab, seen, "workspace")["step"] == "done"
     assert _credential(seen, "workspace")["days_left"] == 89
     _backs_up(lab, 6)
+
+
+def test_one_token_of_the_workspace_is_left_and_it_is_none_of_those_before(lab: Lab, seen: _Seen) -> None:
+    first = lab.system.secrets["workspace"]
+    current = lab.vault_secrets()["databricks-token"][-1]["value"]
+    url = f"{lab.system.workspace_url}/api/2.0/token/list"
+    answers = [requests.get(url, headers={"Authorization": f"Bearer {t}"}, timeout=30) for t in (first, current)]
+    assert [a.status_code for a in answers] == [403, 200]
+    assert len(answers[1].json()["token_infos"]) == 1
 
 
 def test_every_step_is_in_the_trail(lab: Lab, seen: _Seen) -> None:

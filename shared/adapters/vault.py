@@ -12,6 +12,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 
+from shared.domain.addresses import is_loopback
 from shared.domain.credentials import SecretVersion
 from shared.errors import SecretMissing, VaultError, VaultRefused, VaultUnavailable
 from shared.redaction import remember
@@ -22,7 +23,6 @@ _RETRIES: Mapping[str, Any] = {
     "connection_timeout": 10,
     "read_timeout": 30,
 }
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _DISABLED = "SecretDisabled"
 """The inner code of the 403 that a disabled version is answered with (Azure/azure-sdk-for-java#17991)."""
 
@@ -36,10 +36,7 @@ class KeyVault:
     @classmethod
     def connect(cls, uri: str, credential: TokenCredential, **options: Any) -> KeyVault:
         """A vault at `https://NAME.vault.azure.net`; nothing is contacted yet."""
-        # The vault's own domain must be in its challenge, so that a token reaches no other host. One on this machine
-        # has no such domain.
-        checked = urlsplit(uri).hostname not in _LOOPBACK
-        return cls(SecretClient(uri, credential, verify_challenge_resource=checked, **{**_RETRIES, **options}))
+        return cls(vault_client(uri, credential, **options))
 
     def read(self, name: str, version: str = "") -> SecretVersion:
         """See `Vault.read`."""
@@ -75,6 +72,14 @@ class KeyVault:
         with _told("its list of secrets"):
             found = list(self._client.list_properties_of_secrets())
         return {str(p.name): p.expires_on for p in found if p.expires_on is not None and p.enabled}
+
+
+def vault_client(uri: str, credential: TokenCredential, **options: Any) -> SecretClient:
+    """The vendor's client, with a few short retries."""
+    # The vault's own domain must be in its challenge, so that a token reaches no other host. One on this machine has
+    # no such domain.
+    checked = not is_loopback(urlsplit(uri).hostname or "")
+    return SecretClient(uri, credential, verify_challenge_resource=checked, **{**_RETRIES, **options})
 
 
 def _version(secret: KeyVaultSecret) -> SecretVersion:

@@ -60,9 +60,9 @@ def _greet(settings: Settings) -> str:
 
 def _open_vault(settings: Settings, credential: TokenCredential) -> str:
     # Loaded with the first look: it takes long.
-    from azure.keyvault.secrets import SecretClient
+    from shared.adapters.vault import vault_client
 
-    with SecretClient(str(settings.key_vault_uri), credential) as client:
+    with vault_client(str(settings.key_vault_uri), credential) as client:
         found = sum(1 for _ in client.list_properties_of_secrets())
     return f"the vault shows {found} secrets"
 

@@ -122,12 +122,12 @@ def _rotate_by_timer(lab: Lab, seen: _Seen) -> None:
     lab.control("expire_tokens", {"seconds": 5 * 86_400})
     lab.system.fire_timer("watch_credentials")
     deadline = time.monotonic() + MOST_SECONDS
-    while (found := _credential(seen, "workspace"))["last_rotation"]["rotation"] == before or not found["days_left"]:
+    while (last := _credential(seen, "workspace")["last_rotation"])["rotation"] == before or last["step"] != "switched":
         assert time.monotonic() < deadline
         time.sleep(POLL_SECONDS)
     seen.versions()
     assert _end_grace(lab, seen, "workspace")["step"] == "done"
-    assert _credential(seen, "workspace")["days_left"] == 89
+    assert seen.call("POST", "credentials/check")["credentials"][0]["days_left"] == 89
     _backs_up(lab, 6)
 
 

@@ -39,7 +39,9 @@ def test_backup_and_restore_go_by_identity_alone(lab: Lab) -> None:
     first = lab.back_up()
     assert (first["status"], first["notebooks"]) == ("succeeded", 40)
     assert lab.cloned(lab.clone()) == lab.truth()
-    assert [c["ok"] for c in lab.client.call("GET", "doctor")["checks"]] == [True] * 5
+    checks = lab.client.call("GET", "doctor")["checks"]
+    assert len(checks) >= 5
+    assert [c for c in checks if not c["ok"]] == []
     before = lab.truth()
     path = min(p for p, language in before if language == "PYTHON")
     lab.edit({"action": "edit", "path": path, "content": "# Databricks notebook source\nbroken\n"})

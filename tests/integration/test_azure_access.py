@@ -103,7 +103,7 @@ def storage(azure: Azure, tmp_path: Path) -> Iterator[StorageClients]:
     with Azurite(tmp_path / "azurite", own=azure.embedded.certificate) as running:
         uris = [running.identity_settings[f"AzureWebJobsStorage__{n}ServiceUri"] for n in ("blob", "queue", "table")]
         assert all(uri.startswith("https://") for uri in uris)
-        yield StorageClients.from_identity(*uris, azure_credential(BACKUP_ID))
+        yield StorageClients.from_identity(*uris, lambda: azure_credential(BACKUP_ID))
 
 
 def test_the_identity_opens_blobs_queues_and_tables(storage: StorageClients) -> None:

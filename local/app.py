@@ -102,6 +102,8 @@ def _serve(system: LocalSystem) -> None:
         notes.print(f"workspace      {system.workspace_url}")
     if system.mail_url:
         notes.print(f"mails          {system.mail_url}")
+    if system.azure:
+        notes.print(f"vault          {system.azure.settings()['KEY_VAULT_URI']}")
     notes.print("Ctrl-C stops everything; the next ./start goes on with the same data.")
     wait_forever()
 

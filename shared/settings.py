@@ -10,11 +10,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.domain.addresses import is_loopback
+from shared.domain.addresses import checked_url, is_loopback
 from shared.domain.digests import Digests
 from shared.domain.folder_scopes import FolderMap
 from shared.domain.mail import Recipients, is_address, read_recipients
 from shared.domain.people import People
+
+type SecretName = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{0,127}$")]
+"""How a vault names a secret."""
 
 
 def _alias(name: str) -> dict[str, str]:
@@ -103,10 +106,12 @@ class Settings(AccessSettings, RemoteSettings):
 
     databricks_host: Annotated[str, Field(**_alias("DATABRICKS_HOST"))]
     databricks_token: Annotated[SecretStr | None, Field(**_alias("DATABRICKS_TOKEN"))] = None
-    databricks_token_secret: Annotated[str | None, Field(**_alias("DATABRICKS_TOKEN_SECRET"))] = None
-    databricks_restore_token_secret: Annotated[str | None, Field(**_alias("DATABRICKS_RESTORE_TOKEN_SECRET"))] = None
+    databricks_token_secret: Annotated[SecretName | None, Field(**_alias("DATABRICKS_TOKEN_SECRET"))] = None
+    databricks_restore_token_secret: Annotated[
+        SecretName | None, Field(**_alias("DATABRICKS_RESTORE_TOKEN_SECRET"))
+    ] = None
     databricks_warehouse_id: Annotated[str | None, Field(**_alias("DATABRICKS_WAREHOUSE_ID"))] = None
-    git_token_secret: Annotated[str | None, Field(**_alias("GIT_TOKEN_SECRET"))] = None
+    git_token_secret: Annotated[SecretName | None, Field(**_alias("GIT_TOKEN_SECRET"))] = None
     pat_api_url: Annotated[str | None, Field(**_alias("BACKUP_PAT_API_URL"))] = None
     git_folder_branches: Annotated[
         str, Field(**_alias("BACKUP_GIT_FOLDER_BRANCHES"), pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/$")
@@ -205,6 +210,12 @@ class Settings(AccessSettings, RemoteSettings):
         if value and not is_address(value):
             raise ValueError("must be one plain mail address such as backup@example.com")
         return value
+
+    @field_validator("key_vault_uri", "pat_api_url")
+    @classmethod
+    def _safe_to_call(cls, value: str | None) -> str | None:
+        """Tokens go there."""
+        return checked_url(value) if value else None
 
     @field_validator("databricks_host")
     @classmethod

@@ -33,14 +33,14 @@ class EmbeddedAzure:
     @staticmethod
     def is_wanted(given: Mapping[str, str]) -> bool:
         """Whether the settings name an identity without its endpoint, or a secret without its vault."""
-        identity = "AZURE_CLIENT_ID" in given and "IDENTITY_ENDPOINT" not in given
-        return identity or ("KEY_VAULT_URI" not in given and any(name in given for name in SECRET_SETTINGS))
+        identity = given.get("AZURE_CLIENT_ID") and not given.get("IDENTITY_ENDPOINT")
+        return bool(identity or (not given.get("KEY_VAULT_URI") and any(map(given.get, SECRET_SETTINGS))))
 
     @property
     def client_ids(self) -> list[str]:
         """The identities that the app has."""
         names = ("AZURE_CLIENT_ID", "BACKUP_RESTORE_CLIENT_ID")
-        return [self.given.get("AZURE_CLIENT_ID", CLIENT_ID), *(self.given[n] for n in names[1:] if n in self.given)]
+        return [self.given.get(names[0]) or CLIENT_ID, *(self.given[n] for n in names[1:] if self.given.get(n))]
 
     @property
     def certificate(self) -> OwnCertificate:
@@ -54,7 +54,9 @@ class EmbeddedAzure:
 
     def environment(self) -> dict[str, str]:
         """What `local.azure` is told in secret."""
-        seed = {self.given[name]: self.secrets[token] for name, token in SECRET_SETTINGS.items() if name in self.given}
+        seed = {
+            self.given[name]: self.secrets[token] for name, token in SECRET_SETTINGS.items() if self.given.get(name)
+        }
         return {
             "ENTRA_KEY": self.secrets["entra"],
             "IDENTITY_HEADER": self.secrets["identity"],
@@ -85,9 +87,9 @@ class EmbeddedAzure:
     @property
     def opens_workspace(self) -> bool:
         """Whether the app needs no token of the workspace in its settings."""
-        return "AZURE_CLIENT_ID" in self.given or "DATABRICKS_TOKEN_SECRET" in self.given
+        return bool(self.given.get("AZURE_CLIENT_ID") or self.given.get("DATABRICKS_TOKEN_SECRET"))
 
     @property
     def opens_git(self) -> bool:
         """The same of the Git server."""
-        return "AZURE_CLIENT_ID" in self.given or "GIT_TOKEN_SECRET" in self.given
+        return bool(self.given.get("AZURE_CLIENT_ID") or self.given.get("GIT_TOKEN_SECRET"))

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from shared.adapters.token_calls import Answer, TokenCalls
 from shared.clock import Clock
@@ -96,7 +96,7 @@ def pats_address(remote: str) -> str | None:
     organisation = parts.path.strip("/").partition("/")[0] if host == "dev.azure.com" else ""
     if host.endswith(".visualstudio.com"):
         organisation = host.partition(".")[0]
-    return f"https://vssps.dev.azure.com/{quote(organisation)}/_apis/tokens/pats" if organisation else None
+    return f"https://vssps.dev.azure.com/{quote(unquote(organisation))}/_apis/tokens/pats" if organisation else None
 
 
 def _page(body: Mapping[str, Any]) -> list[IssuedToken]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from shared.domain.credentials import SecretVersion
+from shared.domain.credentials import SecretVersion, VersionInfo, version_in_use
 from shared.errors import SecretMissing
+
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -28,8 +30,16 @@ class MemoryVault:
     def current(self, name: str) -> SecretVersion:
         """See `Vault.current`."""
         newest = self.read(name)
-        instead = newest.stands_aside_for
-        return self.read(name, instead) if instead else newest
+        if newest.stands_aside_for is None:
+            return newest
+        listed = [
+            VersionInfo(v.version, _AT + timedelta(seconds=n), v.version not in self.disabled, v.tags)
+            for n, v in enumerate(self.stored[name])
+        ]
+        found = version_in_use(listed, newest.stands_aside_for)
+        if found is None:
+            raise SecretMissing(name=name)
+        return self.read(name, found)
 
     def write(self, name: str, value: str, expires_at: datetime | None, tags: Mapping[str, str]) -> str:
         """See `Vault.write`."""

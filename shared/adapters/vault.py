@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
-from azure.keyvault.secrets import KeyVaultSecret, SecretClient
+from azure.keyvault.secrets import KeyVaultSecret, SecretClient, SecretProperties
 
 from shared.domain.addresses import is_loopback
-from shared.domain.credentials import SecretVersion
+from shared.domain.credentials import SecretVersion, VersionInfo, version_in_use
 from shared.errors import SecretMissing, VaultError, VaultRefused, VaultUnavailable
 from shared.redaction import remember
 
@@ -46,8 +46,14 @@ class KeyVault:
     def current(self, name: str) -> SecretVersion:
         """See `Vault.current`."""
         newest = self.read(name)
-        instead = newest.stands_aside_for
-        return self.read(name, instead) if instead else newest
+        if newest.stands_aside_for is None:
+            return newest
+        with _told(name):
+            listed = [_info(p) for p in self._client.list_properties_of_secret_versions(name)]
+        found = version_in_use(listed, newest.stands_aside_for)
+        if found is None:
+            raise SecretMissing(name=name)
+        return self.read(name, found)
 
     def write(self, name: str, value: str, expires_at: datetime | None, tags: Mapping[str, str]) -> str:
         """See `Vault.write`."""
@@ -91,6 +97,11 @@ def _version(secret: KeyVaultSecret) -> SecretVersion:
         expires_at=properties.expires_on,
         tags=dict(properties.tags or {}),
     )
+
+
+def _info(properties: SecretProperties) -> VersionInfo:
+    created = properties.created_on or datetime.min.replace(tzinfo=UTC)
+    return VersionInfo(str(properties.version), created, bool(properties.enabled), dict(properties.tags or {}))
 
 
 @contextmanager

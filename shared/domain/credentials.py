@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -39,6 +39,25 @@ class SecretVersion:
     def stands_aside_for(self) -> str | None:
         """The version that is to be used instead, while this one is not proved to work."""
         return self.tags.get(PREVIOUS_TAG) if self.tags.get(STATE_TAG) == PROVING else None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """What a vault's list says of one version; `created_at` is aware, and exact to the second."""
+
+    version: str
+    created_at: datetime
+    enabled: bool
+    tags: Mapping[str, str]
+
+
+def version_in_use(versions: Iterable[VersionInfo], named: str | None) -> str | None:
+    """The newest version that is proved or was stored by hand; of two of one second, the one that is `named`.
+
+    Not simply the one that a version on trial names: a process that was held up may add one when that is over.
+    """
+    usable = [v for v in versions if v.enabled and v.tags.get(STATE_TAG) != PROVING]
+    return max(usable, key=lambda v: (v.created_at, v.version == named)).version if usable else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Vault(Protocol):
         ...
 
     def current(self, name: str) -> SecretVersion:
-        """The version that is in use: the newest, or the one before it while that is not proved to work."""
+        """The version that is in use: the newest that is not on trial (`shared.domain.credentials.version_in_use`)."""
         ...
 
     def write(self, name: str, value: str, expires_at: datetime | None, tags: Mapping[str, str]) -> str:

@@ -67,6 +67,8 @@ class CredentialWatch:
         if who != SYSTEM:
             self._recorder.record(AuditAction.CREDENTIALS_CHECKED, who, detail={"from": origin})
         states = [self._looked_up(spec, user_token) for spec in self._specs.values()]
+        for state in states:
+            self._tidy(state.name)
         states = [self._renewed(state) if self._is_due(state) else state for state in states] + self._others()
         self._store.found(states)
         for state in states:
@@ -79,6 +81,13 @@ class CredentialWatch:
         except BackupError as error:
             _log.error("%s is not rotated: %s", state.name, error, extra={"action": "credentials.rotate"})
         return self._looked_up(self._specs[state.name], "")
+
+    def _tidy(self, name: str) -> None:
+        if self._specs[name].rotation == BY_ITSELF:
+            try:
+                self._rotation.tidy(name)
+            except BackupError as error:
+                _log.warning("%s was not tidied up: %s", name, error, extra={"action": "credentials.watch"})
 
     def states(self) -> list[CredentialState]:
         """What was found last; a credential that was not looked up yet says so."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +31,7 @@ from shared.domain.credentials import (
     comment_start,
 )
 from shared.domain.runs import make_run_id
-from shared.errors import BackupError, StateConflict
+from shared.errors import BackupError, LeaseLost, StateConflict
 from shared.protocols import BlobStore, Row, StoredRow, TokenIssuer, Vault
 from shared.redaction import remember
 from shared.services.credentials import (
@@ -73,7 +74,7 @@ class RotationService:
     ) -> None:
         self._specs, self._vault_or_none, self._vault_uri = specs, vault, vault_uri
         self._blobs, self._store, self._recorder, self._clock = blobs, store, recorder, clock
-        self._days = days
+        self._days, self._held = days, threading.local()
         self._steps: Mapping[Step, Callable[[StoredRow, CredentialSpec, str], bool]] = {
             Step.STARTED: self._make,
             Step.STORED: self._prove,
@@ -113,14 +114,42 @@ class RotationService:
         stored = self._store.rotation(name)
         if stored is None or Step(str(stored.row["step"])).over:
             return
+        with self._leased(name) as is_ours:
+            while is_ours and self._take_step(name, user_token):
+                continue
+
+    def tidy(self, name: str) -> None:
+        """Undo what a process left that was held up until its rotation was over: a version on trial, and its token."""
+        with self._leased(name) as is_ours:
+            stored = self._store.rotation(name) if is_ours else None
+            if stored is not None and Step(str(stored.row["step"])).over:
+                self._tidy(self._rotatable(name))
+
+    @contextmanager
+    def _leased(self, name: str) -> Iterator[bool]:
+        """Whether this thread is the only one that turns to a credential now."""
         lease = self._blobs.acquire_lease(f"leases/rotation-{name}", _LEASE_SECONDS)
         if lease is None:
+            yield False
             return
+        self._held.lease = lease
         try:
-            while self._take_step(name, user_token):
-                self._blobs.renew_lease(lease)
+            yield True
         finally:
             self._blobs.release_lease(lease)
+
+    def _still_alone(self) -> None:
+        """Called before what cannot be taken back. Raises `LeaseLost` where another has taken over since."""
+        self._blobs.renew_lease(self._held.lease)
+
+    def _tidy(self, spec: CredentialSpec) -> None:
+        newest, current = self._vault.read(spec.secret), self._vault.current(spec.secret)
+        if newest.version != current.version:
+            self._vault.write(spec.secret, current.value, current.expires_at, current.tags)
+            self._vault.disable(spec.secret, newest.version)
+        using = spec.authority(current.value, "")
+        if using:
+            self._revoke_others(spec, current, using, old="")
 
     def shown(self, name: str) -> Json | None:
         """How the last rotation of a credential stands; None where there was none."""
@@ -135,7 +164,8 @@ class RotationService:
             return False
         try:
             return self._steps[step](stored, self._rotatable(name), user_token)
-        except StateConflict:
+        except (StateConflict, LeaseLost):
+            # Another process has gone on with it: its row says how far.
             return False
         except BackupError as error:
             _log.warning("the rotation of %s waits: %s", name, error, extra={"action": "credentials.rotate"})
@@ -152,11 +182,17 @@ class RotationService:
         try:
             self._drop_lost(stored, spec, spec.authority(self._vault.current(spec.secret).value, user_token))
         except BackupError as other:
-            if other.retriable:
+            if other.retriable or self._is_moved(stored):
                 return False
             note = f"look among the tokens for one whose comment is '{self._comment(stored, spec)}', and revoke it"
-        self._end(stored, Step.FAILED, AuditResult.FAILED, error=str(error), note=note)
+        if not self._is_moved(stored):
+            self._end(stored, Step.FAILED, AuditResult.FAILED, error=str(error), note=note)
         return False
+
+    def _is_moved(self, stored: StoredRow) -> bool:
+        """Whether another process has gone on since the row was read."""
+        now = self._store.rotation(stored.key)
+        return now is None or now.etag != stored.etag
 
     def _make(self, stored: StoredRow, spec: CredentialSpec, user_token: str) -> bool:
         """Make a token and keep it in the vault, aside."""
@@ -178,10 +214,12 @@ class RotationService:
             raise UserTokenNeeded(name=spec.name)
         self._drop_lost(stored, spec, using)
         replaced = _id_in_use(spec, current, _issuer(spec).tokens(using))
+        self._still_alone()
         new = _issuer(spec).create(using, self._comment(stored, spec), self._days)
         self._record(stored, "made", AuditResult.DONE, token_id=new.id)
         tags = {STATE_TAG: PROVING, PREVIOUS_TAG: current.version, ROTATION_TAG: str(stored.row["rotation"])}
         tags |= {TOKEN_TAG: new.id, **({REPLACES_TAG: replaced} if replaced else {})}
+        self._still_alone()
         version = self._vault.write(spec.secret, new.value, new.expires_at, tags)
         return SecretVersion(spec.secret, version, new.value, new.expires_at, tags)
 
@@ -202,6 +240,7 @@ class RotationService:
         """Have readers use the new token."""
         version = str(stored.row["new_version"])
         tags = self._vault.read(spec.secret, version).tags
+        self._still_alone()
         self._vault.tag(spec.secret, version, {**tags, STATE_TAG: CURRENT})
         self._record(stored, "switched", AuditResult.DONE, version=version)
         now = self._clock.now().isoformat()
@@ -217,16 +256,23 @@ class RotationService:
         using = spec.authority(current.value, user_token)
         if not using:
             raise UserTokenNeeded(name=spec.name)
-        listed = _issuer(spec).tokens(using)
-        in_use, old = _id_in_use(spec, current, listed), str(stored.row.get("old_id") or "")
-        for token in listed if in_use else ():
-            if token.id != in_use and (token.id == old or token.comment.startswith(self._start(spec))):
-                _issuer(spec).revoke(using, token.id)
+        old = str(stored.row.get("old_id") or "")
+        is_known = self._revoke_others(spec, current, using, old)
         if current.version != stored.row["old_version"]:
             self._vault.disable(spec.secret, str(stored.row["old_version"]))
-        note = "" if old and in_use else "the token before could not be told from others: revoke it by hand"
+        note = "" if old and is_known else "the token before could not be told from others: revoke it by hand"
         self._end(stored, Step.DONE, AuditResult.PARTIAL if note else AuditResult.DONE, note=note)
         return False
+
+    def _revoke_others(self, spec: CredentialSpec, current: SecretVersion, using: str, old: str) -> bool:
+        """Revoke `old`, and what rotations made and nobody uses; nothing where it is not known which one is in use."""
+        listed = _issuer(spec).tokens(using)
+        in_use = _id_in_use(spec, current, listed)
+        for token in listed if in_use else ():
+            if token.id != in_use and (token.id == old or token.comment.startswith(self._start(spec))):
+                self._still_alone()
+                _issuer(spec).revoke(using, token.id)
+        return bool(in_use)
 
     def _withdraw(self, stored: StoredRow, spec: CredentialSpec, user_token: str) -> bool:
         """Put the version before in place again, then revoke the token that was not good."""
@@ -235,6 +281,7 @@ class RotationService:
         if not using:
             raise UserTokenNeeded(name=spec.name)
         if self._vault.read(spec.secret).version == new:
+            self._still_alone()
             self._vault.write(spec.secret, old.value, old.expires_at, old.tags)
         self._drop_lost(stored, spec, using)
         self._vault.disable(spec.secret, new)
@@ -246,17 +293,21 @@ class RotationService:
         if not using:
             raise UserTokenNeeded(name=spec.name)
         comment = self._comment(stored, spec)
-        for token in _issuer(spec).tokens(using):
-            if token.comment == comment:
+        listed = [token for token in _issuer(spec).tokens(using) if token.comment == comment]
+        # Looked at after the list: what another process has put into the vault since is not lost.
+        kept = {v.tags.get(TOKEN_TAG) for v in (self._vault.read(spec.secret), self._vault.current(spec.secret))}
+        for token in listed:
+            if token.id not in kept:
+                self._still_alone()
                 _issuer(spec).revoke(using, token.id)
 
     def _end(self, stored: StoredRow, step: Step, result: AuditResult, *, error: str = "", note: str = "") -> None:
-        self._record(stored, "ended", result, error=error, note=note)
+        self._record(stored, f"ended {step.value}", result, error=error, note=note)
         ended = self._clock.now().isoformat()
         self._store.move(stored, {"step": step.value, "ended_at": ended, "error": error, "note": note})
 
     def _record(self, stored: StoredRow, step: str, result: AuditResult, **detail: str) -> None:
-        told = {"step": step, **{n: v for n, v in detail.items() if v}, **asked_from(stored.row)}
+        told = {"step": step.partition(" ")[0], **{n: v for n, v in detail.items() if v}, **asked_from(stored.row)}
         # A token that is made again after a death is another one: its record has a key of its own.
         key = f"{step} {detail.get('token_id', '')}".strip()
         rotation = str(stored.row["rotation"])

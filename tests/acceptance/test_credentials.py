@@ -55,6 +55,7 @@ def seen(lab: Lab) -> _Seen:
     """The system after every kind of rotation, each between two backups."""
     seen = _Seen(lab)
     _backs_up(lab, 1)
+    _meet_trouble(lab, seen)
     _rotate_workspace(lab, seen)
     _rotate_repository(lab, seen)
     _rotate_by_timer(lab, seen)
@@ -85,6 +86,23 @@ def _backs_up(lab: Lab, number: int) -> None:
     run = lab.back_up()
     assert (run["status"], run["failures"]) == ("succeeded", [])
     assert lab.cloned(lab.clone()) == lab.truth()
+
+
+def _meet_trouble(lab: Lab, seen: _Seen) -> None:
+    """Issuer and vault refuse, and one of them repeats the credential that it was asked with."""
+    for kind in ("echo", "cut_body", "500"):
+        lab.control("behaviour", {"faults": [{"kind": kind, "endpoint": "token/create", "times": 1}]})
+        found = seen.call("POST", "credentials/workspace/rotate")
+        lab.control("behaviour", {"faults": []})
+        assert found["error"]
+        assert (found["step"] == "failed") == (kind == "echo")
+        if kind != "echo":
+            assert seen.call("POST", "credentials/workspace/rotate")["step"] == "switched"
+            assert _end_grace(lab, seen, "workspace")["step"] == "done"
+        seen.versions()
+    lab.vault_secrets(fails_with=503)
+    assert "503" in str(seen.call("POST", "credentials/check"))
+    lab.vault_secrets(fails_with=0)
 
 
 def _rotate_workspace(lab: Lab, seen: _Seen) -> None:
@@ -143,7 +161,8 @@ def test_one_token_of_the_workspace_is_left_and_it_is_none_of_those_before(lab: 
 def test_every_step_is_in_the_trail(lab: Lab, seen: _Seen) -> None:
     records = seen.call("GET", "audit?action=credential_rotated&limit=200")["records"]
     steps = [(r["object"], r["detail"]["step"], r["result"]) for r in records]
-    assert steps.count(("workspace", "ended", "done")) == 2
+    assert steps.count(("workspace", "ended", "done")) == 4
+    assert steps.count(("workspace", "ended", "failed")) == 1
     assert steps.count(("repository", "ended", "done")) == 1
     assert ("repository", "ended", "partial") in steps
     assert ("repository", "ended", "failed") in steps

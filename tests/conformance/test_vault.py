@@ -72,6 +72,14 @@ def test_a_version_that_is_not_proved_stands_aside(vault: Vault, name: str) -> N
     assert vault.current(name).value == "two"
 
 
+def test_a_version_that_came_late_does_not_bring_back_what_was_before(vault: Vault, name: str) -> None:
+    first = vault.write(name, "one", None, {})
+    vault.write(name, "two", None, {STATE_TAG: "current", PREVIOUS_TAG: first})
+    vault.disable(name, first)
+    vault.write(name, "late", None, {STATE_TAG: PROVING, PREVIOUS_TAG: first})
+    assert vault.current(name).value == "two"
+
+
 def test_dates_are_those_of_the_newest_versions_alone(vault: Vault, name: str) -> None:
     vault.write(name, "one", SOON, {})
     others = [f"{name}-{n}" for n in range(30)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from local.memory.world import World
 from shared.adapters.identity import VaultToken
 from shared.domain.audit import AuditAction, AuditRecord
 from shared.domain.credentials import TOKEN_TAG
-from shared.errors import IssuerUnavailable
+from shared.errors import IssuerUnavailable, LeaseLost, VaultUnavailable
 from shared.services.audit_trail import AuditTrail
 from shared.services.credentials import NotRotatable, UnknownCredential, UserTokenNeeded
 
@@ -181,6 +182,78 @@ def _check_records(world: World, ends: str, told: str) -> None:
     assert "made" in steps, told
     assert ("switched" in steps) == (ends == "done"), told
     assert AuditTrail(world.tables, world.clock).verify().fault is None
+
+
+@dataclass
+class Late(QuietTap):
+    """A process that is held up before its first call of `method`, while `meanwhile` happens."""
+
+    method: str
+    meanwhile: Callable[[], None]
+    is_over: bool = False
+
+    def meet(self, when: str, call: Call) -> None:
+        """See `QuietTap.meet`."""
+        if not self.is_over and (when, call.method) == ("before", self.method):
+            self.is_over = True
+            self.meanwhile()
+
+
+@pytest.mark.parametrize("method", ["tokens", "create", "write", "works", "tag", "renew_lease"])
+def test_a_process_that_was_held_up_undoes_nothing(world: World, method: str) -> None:
+    def another() -> None:
+        world.clock.sleep(10 * FIVE_MINUTES)
+        before = world.app
+        world.process()
+        _let_it_end(world, "workspace")
+        assert _step(world, "workspace") == "done"
+        world.app = before
+
+    world.process(Late(method, another))
+    with suppress(LeaseLost):
+        _rotate(world, "workspace")
+    world.process()
+    assert _works(world, "workspace")
+    assert _step(world, "workspace") == "done"
+    world.app.credentials.watch.look()
+    assert _works(world, "workspace")
+    assert list(world.databricks_tokens.issued) == [_reads(world, "workspace")]
+    assert world.vault.read(DATABRICKS).value == _reads(world, "workspace"), "for those who read the newest, too"
+
+
+class Faulty(QuietTap):
+    """The `at`-th call to vault or issuer fails once, before its effect or after it."""
+
+    def __init__(self, at: int, when: str) -> None:
+        self._at, self._when, self.calls = at, when, 0
+
+    def meet(self, when: str, call: Call) -> None:
+        """See `QuietTap.meet`."""
+        if call.port not in ("vault", "databricks_tokens") or call.method == "id_of":
+            return
+        self.calls += when == "before"
+        if (self.calls, when) == (self._at, self._when):
+            self._at = -1
+            error = VaultUnavailable(name="x", detail="HTTP 503")
+            raise error if call.port == "vault" else IssuerUnavailable(name="x", action="y", detail="HTTP 503")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_each_call_to_vault_and_issuer_may_fail_once(tmp_path: Path, when: str) -> None:
+    counted = Faulty(-1, when)
+    world = _world(tmp_path / "count")
+    world.process(counted)
+    _rotate(world, "workspace")
+    _let_it_end(world, "workspace")
+    assert counted.calls > 10
+    for at in range(1, counted.calls + 1):
+        world = _world(tmp_path / f"{at}")
+        world.process(Faulty(at, when))
+        _rotate(world, "workspace")
+        assert _works(world, "workspace")
+        _let_it_end(world, "workspace")
+        assert _step(world, "workspace") == "done", at
+        assert list(world.databricks_tokens.issued) == [_reads(world, "workspace")], at
 
 
 def test_the_old_token_stays_good_for_those_who_still_hold_it(world: World) -> None:

@@ -40,13 +40,23 @@ type Serve = Callable[..., Served]
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start a module of `local` with a data folder and further arguments."""
+    yield from _serving(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def serve_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """The same for all tests of a module."""
+    yield from _serving(tmp_path_factory.mktemp("served"))
+
+
+def _serving(tmp_path: Path) -> Iterator[Serve]:
     started: list[ChildProcess] = []
 
-    def start(module: str, *arguments: str, folder: Path | None = None) -> Served:
+    def start(module: str, *arguments: str, folder: Path | None = None, **more: str) -> Served:
         port, data = free_port(), folder or tmp_path / module
         names = ("SIMULATOR", "GIT_SERVER")
         environment = {f"{n}_TOKEN": TOKEN for n in names} | {f"{n}_CONTROL_TOKEN": CONTROL for n in names}
-        environment["PYTHONPATH"] = str(ROOT)
+        environment |= {"PYTHONPATH": str(ROOT), **more}
         command = [sys.executable, "-m", module, str(port), str(data), *arguments]
         process = ChildProcess(module, command, tmp_path / f"{module}.log", environment)
         started.append(process)

@@ -22,9 +22,9 @@ from shared.clock import SystemClock
 from shared.errors import IssuerRefused, IssuerUnavailable
 from shared.protocols import TokenIssuer
 from tests.azure import BACKUP_ID, SECRETS, Azure, azure
-from tests.servers import TOKEN, Serve
+from tests.servers import TOKEN, Serve, serve_for_all
 
-__all__ = ["azure"]
+__all__ = ["azure", "serve_for_all"]
 pytestmark = pytest.mark.xdist_group("azure")
 KINDS = ["databricks", "devops", "memory", "memory of a user"]
 QUICK = urllib3.Retry(total=1, backoff_factor=0.001, raise_on_status=False)
@@ -39,17 +39,25 @@ class Made:
     now: Callable[[], datetime]
 
 
+@pytest.fixture(scope="module")
+def databricks(serve_for_all: Serve) -> TokenIssuer:
+    served = serve_for_all("local.workspace", "--notebooks", "5")
+    return DatabricksTokens(served.url, "/Clients", TokenCalls("x", QUICK))
+
+
+@pytest.fixture(scope="module")
+def devops(serve_for_all: Serve) -> TokenIssuer:
+    served = serve_for_all("local.git_server", ENTRA_KEY=SECRETS["entra"])
+    api, remote = f"{served.url}{PATH}", f"{served.url}/notebooks.git"
+    return DevOpsTokens(api, remote, SystemClock(), TokenCalls("x", QUICK))
+
+
 @pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, azure: Azure, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Made:
-    monkeypatch.setenv("ENTRA_KEY", SECRETS["entra"])
+def made(request: pytest.FixtureRequest, azure: Azure, databricks: TokenIssuer, devops: TokenIssuer) -> Made:
     if request.param == "databricks":
-        served = serve("local.workspace", "--notebooks", "5")
-        return Made(DatabricksTokens(served.url, "/Clients", TokenCalls("x", QUICK)), TOKEN, SystemClock().now)
+        return Made(databricks, TOKEN, SystemClock().now)
     if request.param == "devops":
-        served = serve("local.git_server")
-        api, remote = f"{served.url}{PATH}", f"{served.url}/notebooks.git"
-        issuer = DevOpsTokens(api, remote, SystemClock(), TokenCalls("x", QUICK))
-        return Made(issuer, azure.user_token(AZURE_DEVOPS), SystemClock().now)
+        return Made(devops, azure.user_token(AZURE_DEVOPS), SystemClock().now)
     clock = ManualClock()
     memory = MemoryIssuer(clock, users={"user"} if "user" in request.param else None)
     memory.add("first", "by hand", None)
@@ -57,13 +65,15 @@ def made(request: pytest.FixtureRequest, azure: Azure, serve: Serve, monkeypatch
 
 
 def test_a_new_token_works_is_listed_and_ends_when_it_says(made: Made) -> None:
-    assert len(made.issuer.tokens(made.using)) == 1
+    before = {t.id for t in made.issuer.tokens(made.using)}
+    assert before, "the one that was made by hand"
     comment = f"notebook-backup {uuid.uuid4().hex}"
     new = made.issuer.create(made.using, comment, 30)
     assert made.issuer.works(new.value)
     assert new.expires_at is not None
     assert 29 <= (new.expires_at - made.now()).total_seconds() / 86_400 <= 30.01
     (listed,) = [t for t in made.issuer.tokens(made.using) if t.id == new.id]
+    assert {t.id for t in made.issuer.tokens(made.using)} == {*before, new.id}
     assert (listed.comment, listed.expires_at) == (comment, new.expires_at)
     assert new.value not in repr(new) + repr(listed)
 
@@ -106,15 +116,12 @@ def test_one_that_does_not_answer_is_away(kind: str) -> None:
             call()
 
 
-def test_azure_devops_takes_no_token_of_an_app(azure: Azure, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENTRA_KEY", SECRETS["entra"])
-    served = serve("local.git_server")
-    issuer = DevOpsTokens(f"{served.url}{PATH}", f"{served.url}/x.git", SystemClock(), TokenCalls("x", QUICK))
+def test_azure_devops_takes_no_token_of_an_app(azure: Azure, devops: TokenIssuer) -> None:
     for wrong in (TOKEN, azure.user_token(DATABRICKS)):
         with pytest.raises(IssuerRefused, match="HTTP 401"):
-            issuer.tokens(wrong)
+            devops.tokens(wrong)
     with pytest.raises(IssuerRefused, match="HTTP 403"):
-        issuer.tokens(azure_credential(BACKUP_ID).get_token(AZURE_DEVOPS_SCOPE).token)
+        devops.tokens(azure_credential(BACKUP_ID).get_token(AZURE_DEVOPS_SCOPE).token)
 
 
 def test_dates_with_seven_digits_and_none_are_read() -> None:

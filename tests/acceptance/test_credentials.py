@@ -11,6 +11,7 @@ import pytest
 import requests
 from azure.data.tables import TableServiceClient
 
+from local.azure.embedded import CLIENT_ID
 from local.lab import LONG_AGO, Lab
 
 OPTIONS = {
@@ -100,9 +101,9 @@ def _meet_trouble(lab: Lab, seen: _Seen) -> None:
             assert seen.call("POST", "credentials/workspace/rotate")["step"] == "switched"
             assert _end_grace(lab, seen, "workspace")["step"] == "done"
         seen.versions()
-    lab.vault_secrets(fails_with=503)
-    assert "503" in str(seen.call("POST", "credentials/check"))
-    lab.vault_secrets(fails_with=0)
+    lab.vault_secrets(roles={CLIENT_ID: ""})
+    assert "ForbiddenByRbac" in str(seen.call("POST", "credentials/check"))
+    lab.vault_secrets(roles={CLIENT_ID: "officer"})
 
 
 def _rotate_workspace(lab: Lab, seen: _Seen) -> None:

@@ -65,8 +65,6 @@ def _exported(found: Page, form: str, pseudonyms: Pseudonyms | None) -> func.Htt
     headers = {
         "X-Audit-Next": "" if found.next is None else str(found.next),
         "Content-Disposition": f'attachment; filename="audit.{form}"',
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
     }
     mimetype = "text/csv" if form == "csv" else "application/x-ndjson"
     return func.HttpResponse(b"".join(made), headers=headers, mimetype=mimetype)

@@ -54,10 +54,8 @@ def headers() -> dict[str, str]:
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'"
     return {
         "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
-        "X-Content-Type-Options": "nosniff",
         # With `no-referrer` a browser would send our own forms with `Origin: null` (Fetch standard).
         "Referrer-Policy": "same-origin",
-        "Cache-Control": "no-store",
     }
 
 

@@ -73,7 +73,7 @@ def get_content(req: func.HttpRequest) -> func.HttpResponse:
     # The tag saves a program that keeps a content sending it again; a browser is to keep none.
     headers = {"ETag": f'"{found.blob}"', "Cache-Control": "no-store"}
     headers |= {"X-Backup-Commit": found.commit or "", "X-Backup-Sha256": found.sha256}
-    headers |= {"Vary": "Accept", "X-Content-Type-Options": "nosniff"}
+    headers |= {"Vary": "Accept"}
     if headers["ETag"] in [tag.strip() for tag in req.headers.get("If-None-Match", "").split(",")]:
         return func.HttpResponse(status_code=304, headers=headers)
     record_read(req, AuditAction.CONTENT_READ, path, at=at, commit=found.commit, sha256=found.sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from shared.services.access import PrincipalNotBelieved
 from shared.services.scoped_history import ScopedHistory
 from shared.wiring import services
 
+_PORT = re.compile(r"^(\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:.]+\]):\d+$")
 MOST_BODY_BYTES = 5 * 2**20
 _MOST_NAMED = 5
 
@@ -84,4 +86,6 @@ def who_asks(req: func.HttpRequest) -> str:
 
 def origin_of(req: func.HttpRequest) -> str:
     """Where the request came from: the platform's front end adds that last, after what the request claims itself."""
-    return (req.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or "unknown")[:100]
+    last = req.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    # App Service names the port, too, which is another for each connection.
+    return (_PORT.sub(r"\1", last) or "unknown")[:100]

@@ -62,7 +62,10 @@ def _asked(body: bytes) -> dict[str, str]:
     """What a request's body says: nothing, or a run's id for one of `_WAYS`. Raises `ValueError`."""
     if not body.strip():
         return {}
-    asked = json.loads(body)
+    try:
+        asked = json.loads(body)
+    except RecursionError:
+        raise ValueError("the body is nested too deeply") from None
     if not isinstance(asked, dict) or asked.keys() - set(_WAYS) or len(asked) > 1:
         raise ValueError('the body may be {"retry": RUN_ID}, {"confirm_deletions": RUN_ID}, or nothing')
     given = {way: run_id for way, run_id in asked.items() if run_id is not None}

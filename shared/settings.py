@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.domain.addresses import checked_url, is_loopback
+from shared.domain.addresses import check_connection_string, check_smtp_url, checked_url, is_loopback
 from shared.domain.digests import Digests
 from shared.domain.folder_scopes import FolderMap
 from shared.domain.mail import Recipients, is_address, read_recipients
@@ -221,4 +221,32 @@ class Settings(AccessSettings, RemoteSettings):
     @classmethod
     def _host_with_scheme(cls, value: str) -> str:
         host = value.rstrip("/")
-        return host if "://" in host else f"https://{host}"
+        return checked_url(host if "://" in host else f"https://{host}")
+
+    @field_validator(
+        "git_remote_url",
+        "storage_blob_uri",
+        "storage_queue_uri",
+        "storage_table_uri",
+        "mail_endpoint",
+        "otlp_endpoint",
+        "key_vault_uri",
+        "app_url",
+    )
+    @classmethod
+    def _tls_but_on_this_machine(cls, value: str | None) -> str | None:
+        return checked_url(value) if value else value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _tls_to_the_mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value():
+            check_smtp_url(value.get_secret_value())
+        return value
+
+    @field_validator("storage", "application_insights")
+    @classmethod
+    def _tls_in_a_connection_string(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_connection_string(value.get_secret_value())
+        return value

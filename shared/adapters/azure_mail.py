@@ -36,7 +36,7 @@ class AzureMailer:
         cls, endpoint: str, credential: TokenCredential | AzureKeyCredential, sender: str, **options: Any
     ) -> AzureMailer:
         """A mailer for a Communication Services resource. The client repeats nothing by itself."""
-        return cls(EmailClient(endpoint, credential, retry_total=0, **options), sender)
+        return cls(EmailClient(endpoint, credential, retry_total=0, permit_redirects=False, **options), sender)
 
     def send(self, mail: Mail) -> Delivered:
         """See `Mailer.send`. The operation's id is the event's: the service knows a repeated request by it."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _POST_BUFFER_BYTES = 512 * 2**20
 """A push is sent in one request up to this size: chunked requests are refused by some proxies."""
+_PROTOCOLS = ("https", "http", "file")
+"""No other may be meant by an address: `ext::` runs a command."""
 _PIPE = -1
 _UNAUTHORIZED = ("Authentication failed", "could not read Username", "error: 401", "HTTP 401")
 """How git says that the server answered 401, with and without a prompt."""
@@ -171,6 +173,10 @@ class GitMirror:
             "extensions.partialClone": "origin",
             "gc.auto": "0",
             "http.postBuffer": str(_POST_BUFFER_BYTES),
+            # Git sends its extra header to whatever host the first answer names.
+            "http.followRedirects": "false",
+            "protocol.allow": "never",
+            **{f"protocol.{name}.allow": "always" for name in _PROTOCOLS},
         }
         stamp = "\n".join(f"{k}={v}" for k, v in wanted.items())
         marker = self.path / "backup-config"

@@ -11,15 +11,15 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from shared.domain.addresses import is_loopback
 from shared.domain.mail import Mail, subject_line
 from shared.protocols import Delivered, Delivery
 from shared.redaction import redact, remember
 
 TIMEOUT_SECONDS = 30.0
 PORTS = {"smtp": 587, "smtps": 465}
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST_REASON_CHARACTERS = 500
 
 
@@ -38,8 +38,7 @@ class SmtpAddress:
     def parse(cls, url: str) -> SmtpAddress:
         """Of `smtp://` or `smtps://`, `user:password@` where the server wants it. Raises `ValueError`, without the URL.
 
-        STARTTLS is required, but for a server on this machine, or with `?starttls=off`; a password is sent over
-        TLS alone, or within this machine.
+        TLS is required, but for a server on this machine: there `smtp://` stays plain.
         """
         try:
             parts = urlsplit(url)
@@ -48,16 +47,12 @@ class SmtpAddress:
             raise ValueError("SMTP_URL must be smtp://host:port or smtps://host:port") from None
         if parts.scheme not in PORTS or not parts.hostname:
             raise ValueError("SMTP_URL must be smtp://host:port or smtps://host:port")
-        local = parts.hostname in LOOPBACK
-        off = parse_qs(parts.query).get("starttls") == ["off"]
-        tls = parts.scheme == "smtps"
-        if off and parts.password and not tls and not local:
-            raise ValueError("SMTP_URL has a password and starttls=off: a password is sent over TLS alone")
+        local, tls = is_loopback(parts.hostname), parts.scheme == "smtps"
         return cls(
             host=parts.hostname,
             port=port or PORTS[parts.scheme],
             tls=tls,
-            starttls=not (tls or local or off),
+            starttls=not (tls or local),
             user=unquote(parts.username or ""),
             password=remember(unquote(parts.password or "")),
         )

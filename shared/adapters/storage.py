@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from shared.adapters.tables import AzureTables
 
 
+_OPTIONS = {"permit_redirects": False}
+"""What is sent goes to the account, or nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class StorageClients:
     """How each service of an account is reached, given the vendor's class of client for it."""
@@ -31,7 +35,7 @@ class StorageClients:
         """With an account key: Azurite's, or an account that still allows keys."""
 
         def connected(client: Any) -> Any:
-            return client.from_connection_string(text)
+            return client.from_connection_string(text, **_OPTIONS)
 
         return cls(connected, connected, connected)
 
@@ -41,9 +45,9 @@ class StorageClients:
     ) -> StorageClients:
         """With an Entra ID credential, one address a service."""
         return cls(
-            lambda client: client(blob, credential=credential()),
-            lambda client: client(queue, credential=credential()),
-            lambda client: client(table, credential=credential()),
+            lambda client: client(blob, credential=credential(), **_OPTIONS),
+            lambda client: client(queue, credential=credential(), **_OPTIONS),
+            lambda client: client(table, credential=credential(), **_OPTIONS),
         )
 
     def blobs(self, container: str) -> AzureBlobs:

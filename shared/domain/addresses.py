@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 LOOPBACK_NAMES = frozenset({"localhost"})
 METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.azure.internal", "instance-data"})
@@ -40,6 +40,28 @@ def checked_url(url: str, *, schemes: tuple[str, ...] = ("https",), plain: tuple
     if parts.scheme in plain and not is_loopback(host):
         raise ValueError(f"must begin with {schemes[0]}://, but for a server on this machine")
     return url
+
+
+def check_connection_string(text: str) -> None:
+    """Each address in `Name=Value;Name=Value`, of storage or telemetry, is one to call. Raises `ValueError`."""
+    parts = dict(part.partition("=")[::2] for part in text.split(";") if part.strip())
+    named = {name.strip().lower(): value.strip() for name, value in parts.items()}
+    for name, value in named.items():
+        if name.endswith(("endpoint", "uri", "audience")) and "://" in value:
+            checked_url(value)
+    explicit = any(name.endswith("endpoint") for name in named)
+    if named.get("defaultendpointsprotocol", "https").lower() != "https" and not explicit:
+        raise ValueError("DefaultEndpointsProtocol must be https")
+
+
+def check_smtp_url(url: str) -> None:
+    """A mail server that is reached by TLS, or is on this machine. Raises `ValueError`."""
+    parts = _split(url)
+    if parts.scheme not in ("smtp", "smtps"):
+        raise ValueError("must be smtp://host:port or smtps://host:port")
+    host = check_host(parts.hostname or "")
+    if "off" in parse_qs(parts.query).get("starttls", ()) and parts.scheme == "smtp" and not is_loopback(host):
+        raise ValueError("must not have starttls=off, but for a server on this machine")
 
 
 def check_host(host: str) -> str:

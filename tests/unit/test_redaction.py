@@ -71,9 +71,11 @@ def test_log_lines_arguments_and_tracebacks_are_cleaned(logged: io.StringIO) -> 
 
 
 def test_settings_print_no_secret() -> None:
-    values = {"databricks_host": "h", "git_remote_url": "g", "databricks_token": CANARY, "git_token": CANARY}
-    made = Settings.model_validate({**values, "storage": f"AccountKey={CANARY}", "smtp_url": f"smtp://u:{CANARY}@h"})
-    assert CANARY not in repr(made) + str(made) + made.model_dump_json()
+    values = {"databricks_host": "h", "git_remote_url": "https://g", "databricks_token": CANARY, "git_token": CANARY}
+    mail = f"smtp://u:{quote(CANARY, safe='')}@h"
+    made = Settings.model_validate({**values, "storage": f"AccountKey={CANARY}", "smtp_url": mail})
+    shown = repr(made) + str(made) + made.model_dump_json()
+    assert (CANARY in shown, quote(CANARY, safe="") in shown) == (False, False)
 
 
 def test_wrong_settings_are_named_without_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

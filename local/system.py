@@ -168,6 +168,8 @@ class LocalSystem:
             "BACKUP_URL": self.url,
             "BACKUP_SCHEDULE": self.given.get("BACKUP_SCHEDULE", "0 30 2 * * *"),
             "BACKUP_VERIFY_SCHEDULE": self.given.get("BACKUP_VERIFY_SCHEDULE", "0 30 6 * * *"),
+            # Everybody here is the one holder of the key, load tests among them.
+            "BACKUP_REQUESTS_PER_MINUTE": self.given.get("BACKUP_REQUESTS_PER_MINUTE", "1000000"),
         }
         if EmbeddedAzure.is_wanted(self.given):
             settings |= self._start_azure()

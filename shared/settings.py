@@ -225,6 +225,7 @@ class Settings(AccessSettings, RemoteSettings):
 
     @field_validator(
         "git_remote_url",
+        "pat_api_url",
         "storage_blob_uri",
         "storage_queue_uri",
         "storage_table_uri",

@@ -54,7 +54,7 @@ def listening(answer: Callable[[Sent], Answer]) -> Iterator[Listener]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = _answer  # noqa: N815 - as http.server spells them
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815 - as http.server spells them
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -81,6 +81,7 @@ NEEDED = {"databricks_host": "adb-1.azuredatabricks.net", "git_remote_url": "htt
 ADDRESSES = {
     "databricks_host": "DATABRICKS_HOST",
     "git_remote_url": "GIT_REMOTE_URL",
+    "pat_api_url": "BACKUP_PAT_API_URL",
     "storage_blob_uri": "AzureWebJobsStorage__blobServiceUri",
     "storage_queue_uri": "AzureWebJobsStorage__queueServiceUri",
     "storage_table_uri": "AzureWebJobsStorage__tableServiceUri",

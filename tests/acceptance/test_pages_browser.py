@@ -215,4 +215,4 @@ def test_what_is_not_there_is_said_in_a_page(lab: Lab, page: Page) -> None:
     expect(page.get_by_text("search for its name")).to_be_visible()
     headers = answer.headers
     assert "default-src 'none'" in headers["content-security-policy"]
-    assert (headers["referrer-policy"], headers["cache-control"]) == ("no-referrer", "no-store")
+    assert (headers["referrer-policy"], headers["cache-control"]) == ("same-origin", "no-store")

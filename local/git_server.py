@@ -67,6 +67,7 @@ class GitServer:
         """The web application."""
         app = web.Application(client_max_size=0)
         app.router.add_post("/control/refuse", self._control_refuse)
+        app.router.add_post("/control/settle", self._control_settle)
         app.router.add_post("/control/commit", self._control_commit)
         app.router.add_get("/control/stats", self._control_stats)
         app.router.add_route("*", PATH, self._tokens.handle)
@@ -146,6 +147,12 @@ class GitServer:
         self._check_control(request)
         body = await request.json()
         self.refusals.append({"times": 1, **body, "kind": str(body["kind"])})
+        return web.json_response({})
+
+    async def _control_settle(self, request: web.Request) -> web.Response:
+        """No refusal is due any more."""
+        self._check_control(request)
+        self.refusals.clear()
         return web.json_response({})
 
     async def _control_commit(self, request: web.Request) -> web.Response:

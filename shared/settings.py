@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_serializer, field_validator, model_
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.addresses import check_connection_string, check_smtp_url, checked_url, is_loopback
+from shared.domain.audit import AuditHead, anchors_in
 from shared.domain.digests import Digests
 from shared.domain.folder_scopes import FolderMap
 from shared.domain.mail import Recipients, is_address, read_recipients
@@ -132,6 +133,7 @@ class Settings(AccessSettings, RemoteSettings):
     restore_retention_days: Annotated[int, Field(**_alias("BACKUP_RESTORE_RETENTION_DAYS"), ge=1)] = 90
     audit_retention_days: Annotated[int, Field(**_alias("BACKUP_AUDIT_RETENTION_DAYS"), ge=0)] = 0
     audit_anchor_container: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_CONTAINER"))] = None
+    audit_lost: Annotated[AuditHead | None, NoDecode, Field(**_alias("BACKUP_AUDIT_LOST"))] = None
     verify_schedule: Annotated[str, Field(**_alias("BACKUP_VERIFY_SCHEDULE"))] = "0 30 6 * * *"
     verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
     verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200
@@ -181,6 +183,16 @@ class Settings(AccessSettings, RemoteSettings):
     @classmethod
     def _parsed_people(cls, value: Any) -> Any:
         return People.parse(value) if isinstance(value, str) else value
+
+    @field_validator("audit_lost", mode="before")
+    @classmethod
+    def _parsed_head(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        found = anchors_in(f"Backup-Audit: {value}") if value else []
+        if value and not found:
+            raise ValueError("must be a number and a hash, as in a commit's line Backup-Audit")
+        return next(iter(found), None)
 
     @field_validator("digests", mode="before")
     @classmethod

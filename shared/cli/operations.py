@@ -50,9 +50,16 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     for title in ("active", "last"):
         if answer[title]:
             out.rule(f"{title} run")
-            _show(answer[title], as_json=False)
+            _show(_with_findings(context.obj, answer[title]), as_json=False)
     if not (answer["active"] or answer["last"]):
         out.print("No run yet. Start one with `./backup sync`.")
+
+
+def _with_findings(client: Client, run: dict[str, Any]) -> dict[str, Any]:
+    """A run with what it could not bring in, where its summary says that there is any."""
+    if "failures" in run or run["status"] == "succeeded":
+        return run
+    return client.call("GET", f"runs/{run['run_id']}")
 
 
 @app.command()

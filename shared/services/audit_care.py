@@ -45,6 +45,10 @@ class AuditCare:
             self._remove()
         except (AuditDamaged, AuditBroken) as error:
             return Care(0, failures=(Failure(AUDIT, error.code, str(error)),))
+        lost = self._proof.lost
+        if lost:
+            reason = f"an earlier trail, up to record {lost.sequence}, was lost: BACKUP_AUDIT_LOST says so"
+            return Care(found.verdict.records, notices=(Notice(AUDIT, "audit_trail_lost", reason),))
         if found.complete:
             return Care(found.verdict.records)
         reason = f"proved up to record {found.verdict.head.sequence} of {found.end.sequence}: `./backup audit --verify`"

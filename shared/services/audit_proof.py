@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -18,10 +19,14 @@ TRAILER_START = "Backup-Audit: "
 
 
 class AuditAnchors:
-    """What proves the chain from outside its table: trailers of backup commits, and blobs that nobody can change."""
+    """What proves the chain from outside its table: trailers of backup commits, and blobs that nobody can change.
 
-    def __init__(self, reader: Repository, kept: AnchorStore | None) -> None:
-        self._reader, self._kept = reader, kept
+    `lost` is the last head of an earlier trail, which went with its storage: its commit and those before it anchor
+    that trail, and not the one that began after it.
+    """
+
+    def __init__(self, reader: Repository, kept: AnchorStore | None, lost: AuditHead | None = None) -> None:
+        self._reader, self._kept, self.lost = reader, kept, lost
 
     def heads(self) -> list[AuditHead]:
         """Every head that is named anywhere, by its number. Raises `RepositoryError`, and what the storage raises."""
@@ -38,7 +43,10 @@ class AuditAnchors:
 
     def _messages(self) -> list[str]:
         branch = self._reader.fetch()
-        return self._reader.messages_with(branch, TRAILER_START) if branch else []
+        found = self._reader.messages_with(branch, TRAILER_START) if branch else []
+        if self.lost is None:
+            return found
+        return list(itertools.takewhile(lambda message: self.lost not in anchors_in(message), found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,11 @@ class AuditProof:
 
     def __init__(self, rows: AuditRows, anchors: AuditAnchors) -> None:
         self._rows, self._anchors = rows, anchors
+
+    @property
+    def lost(self) -> AuditHead | None:
+        """The last head of an earlier trail that was lost, where the settings name one."""
+        return self._anchors.lost
 
     def part(self, after: AuditHead | None = None, most: int = MOST_RECORDS) -> ProvedPart:
         """Prove up to `most` records (2 or more) after a head that was proved before, or from the chain's start.

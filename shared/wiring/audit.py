@@ -18,7 +18,7 @@ from shared.wiring.stores import Stores
 def audit_care(settings: Settings, a: Adapters, s: Stores) -> AuditCare:
     rows = AuditRows(a.tables)
     return AuditCare(
-        proof=_proof(a),
+        proof=_proof(settings, a),
         retention=AuditRetention(rows, s.trail),
         clock=a.clock,
         keep_days=settings.audit_retention_days,
@@ -26,12 +26,13 @@ def audit_care(settings: Settings, a: Adapters, s: Stores) -> AuditCare:
     )
 
 
-def audit_access(a: Adapters, s: Stores, history: HistoryService) -> AuditAccess:
-    proof = _proof(a)
+def audit_access(settings: Settings, a: Adapters, s: Stores, history: HistoryService) -> AuditAccess:
+    proof = _proof(settings, a)
     reports = AuditReports(proof=proof, history=history, clock=a.clock)
     return AuditAccess(rows=AuditRows(a.tables), proof=proof, reports=reports, recorder=s.recorder, blobs=a.blobs)
 
 
-def _proof(a: Adapters) -> AuditProof:
-    anchors = AuditAnchors(a.reader, AnchorStore(a.anchors) if a.anchors else None)
+def _proof(settings: Settings, a: Adapters) -> AuditProof:
+    kept = AnchorStore(a.anchors) if a.anchors else None
+    anchors = AuditAnchors(a.reader, kept, settings.audit_lost)
     return AuditProof(AuditRows(a.tables), anchors)

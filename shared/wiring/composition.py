@@ -142,7 +142,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         content=content,
         compare=CompareService(content),
         recorder=s.recorder,
-        audit=audit_access(a, s, history),
+        audit=audit_access(settings, a, s, history),
         restores=restores,
         capacity=capacity,
         dashboard=dashboard_service(a, s, restores, capacity, credentials.watch),

@@ -28,17 +28,17 @@ def test_every_setting_is_in_the_administrators_guide() -> None:
     assert [n for n in names if f"`{n}`" not in guide] == []
 
 
-def test_every_command_is_in_the_readme() -> None:
-    readme = _text("README.md")
+def test_every_command_is_in_its_guide() -> None:
+    readme = _text("docs/command-line.md")
     names = [c.name or c.callback.__name__ for c in backup.registered_commands if c.callback]
     assert len(names) >= 4
     assert [n for n in names if f"`./backup {n}" not in readme] == []
 
 
-def test_every_start_option_is_in_the_readme() -> None:
+def test_every_start_option_is_in_its_guide() -> None:
     command = typer.main.get_command(_app())
     options = [o for p in command.params for o in p.opts if o not in ("--install-completion", "--show-completion")]
-    assert [o for o in options if f"`{o}" not in _text("README.md")] == []
+    assert [o for o in options if f"`{o}" not in _text("docs/command-line.md")] == []
 
 
 def _app() -> typer.Typer:

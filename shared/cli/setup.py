@@ -149,7 +149,7 @@ class Walk:
         git = "https://dev.azure.com/{organisation}/{project}/_git/{repository}".format(**answers)
         folder = str((self.state / name).resolve())
         more = {"name": name, "folder": folder, "display_name": f"Notebook backup ({name})", "git_url": git}
-        return {**answers, **more, "package": str(self.root / "dist" / "notebook-backup.zip")}
+        return {**answers, **more, "package": str(self.root / "build" / "package.zip")}
 
 
 def _tell(line: str) -> None:

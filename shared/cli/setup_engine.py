@@ -32,7 +32,8 @@ class Command:
 
     `expect` is what it prints when all is well, as shown to whoever reads along; `keep` takes values out of its
     JSON answer by a path such as `0.appId`, `""` being the whole. `complain` says what is wrong with the answer.
-    `secret` names a value that is kept in memory alone. `environment` is added for the command.
+    `secret` names a value that is kept in memory alone. `environment` is added for the command. It runs in `folder`
+    of the checkout.
     """
 
     argv: tuple[str, ...]
@@ -42,6 +43,7 @@ class Command:
     complain: Callable[[Any], str] | None = None
     secret: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Setup:
         argv = [_filled(part, values) for part in command.argv]
         environment = {n: _filled(v, values) for n, v in command.environment.items()}
         try:
-            result = self.execute(argv, self.root, environment)
+            result = self.execute(argv, self.root / command.folder, environment)
         except FileNotFoundError:
             raise SetupStopped(f"{argv[0]} is not installed") from None
         if result.returncode != 0:
@@ -242,6 +244,7 @@ def _shown(command: Command, values: Mapping[str, str]) -> str:
     """The command line as it would be typed in a shell; of secrets, their names."""
     parts = [_filled(part, values) for part in command.argv]
     before = [f"{name}=..." for name in command.environment]
+    before = [f"cd {command.folder} &&", *before] if command.folder != "." else before
     return " ".join([*before, *(part if _plain(part) else "'" + part.replace("'", "'\\''") + "'" for part in parts)])
 
 

@@ -309,6 +309,7 @@ def _first_run(answers: Mapping[str, str]) -> Sequence[Step]:
     core_tools = Command(
         ("func", "azure", "functionapp", "publish", "$function_app", "--python", "--no-build"),
         "Deployment completed successfully.",
+        folder="build/package",
     )
     token = Command(
         az("account", "get-access-token", "--resource", "api://$app_id"),

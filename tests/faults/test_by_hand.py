@@ -8,6 +8,8 @@ import pytest
 
 from local.memory.world import World
 from shared.domain.audit import AuditAction
+from shared.services.audit_access import Reader
+from shared.services.audit_rows import Where
 from shared.services.batch_rows import EXPORT_QUEUE
 from shared.services.poison import UnknownMessage
 from shared.services.runs import NothingHeld
@@ -32,8 +34,8 @@ def _delete(world: World, count: int) -> list[str]:
 
 
 def _recorded(world: World, action: AuditAction) -> list[str]:
-    rows = [row for (table, _, _), (row, _) in world.tables.stored.items() if table == "audit"]
-    return [str(row["body"]) for row in rows if action.value in str(row.get("body"))]
+    found = world.app.audit.page(Where(action=action), 100, Reader("test", "here"), {}).records
+    return [f"{record.actor} {record.object}" for record in found]
 
 
 def test_confirmed_deletions_are_removed_and_no_others(world: World) -> None:

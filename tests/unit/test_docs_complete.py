@@ -72,8 +72,13 @@ def _commands(text: str) -> Iterator[str]:
 
 @functools.cache
 def _commands_by_name() -> dict[str, Any]:
-    found: Any = typer.main.get_command(backup)
-    return dict(found.commands)
+    """Each command by its words: those of a group are `group command`."""
+    group: Any = typer.main.get_command(backup)
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        below = getattr(command, "commands", None)
+        found |= {f"{name} {word}": sub for word, sub in below.items()} if below else {name: command}
+    return found
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
@@ -83,6 +88,8 @@ def test_every_command_line_parses(file: Path) -> None:
         name = words[0].partition("|")[0]
         if name.isupper() or name == "...":
             continue
+        if any(known.startswith(f"{name} ") for known in _commands_by_name()):
+            name = f"{name} {words[1].partition('|')[0]}"
         assert name in _commands_by_name(), line
         known = {o for p in _commands_by_name()[name].params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
         used = {w.partition("=")[0] for w in words[1:] if w.startswith("--")}

@@ -50,7 +50,9 @@ class Machine:
             self.told.append(f"stopped: {error}")
         return "\n".join(self.told)
 
-    def _execute(self, argv: list[str], _: Path, more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    def _execute(self, argv: list[str], folder: Path, more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        if argv[0] == "func":
+            self.asked.append(f"in {folder.relative_to(ROOT)}")
         if argv[0].startswith("./"):
             self.asked.append(" ".join([*more.values(), *argv]))
             return subprocess.CompletedProcess(argv, 0, "[]", "")
@@ -162,6 +164,7 @@ def test_a_dry_run_shows_every_command_and_does_nothing(machine: Machine) -> Non
 def test_core_tools_publish_where_they_are_asked_to(machine: Machine) -> None:
     machine.run(publish_with="func", **ANSWERS)
     assert ["func", "azure", "functionapp", "publish", "func-backup-x", "--python", "--no-build"] in machine.commands
+    assert "in build/package" in machine.asked
 
 
 def test_the_token_reaches_the_commands_and_no_file(machine: Machine) -> None:

@@ -29,7 +29,7 @@ _STORAGE = "check AzureWebJobsStorage, or its three service addresses; the ident
 
 @dataclass(frozen=True, slots=True)
 class Systems:
-    """What is checked; `changes`, `anchors` and `probes` are None where there are none."""
+    """What is checked; `changes`, `anchors`, `probes` and `restoring` are None where there are none."""
 
     workspace: Workspace
     repository: Repository
@@ -44,6 +44,7 @@ class Systems:
     probes: Probes | None = None
     has_mail: bool = False
     has_vault: bool = False
+    restoring: Workspace | None = None
 
 
 def system_checks(s: Systems) -> list[Check]:
@@ -64,6 +65,9 @@ class _WorkspaceChecks:
         if self._s.changes:
             remedy = "see DATABRICKS_WAREHOUSE_ID, CAN USE on that warehouse, and the grants on system.access.audit"
             found.append(Check("who changed it", self._audit_table, remedy))
+        if self._s.restoring:
+            remedy = "add the restoring identity to the workspace, and grant it CAN MANAGE on BACKUP_ROOT"
+            found.append(Check("workspace for restores", self._restores, remedy))
         if self._s.probes:
             found += [
                 Check("workspace identity", self._identity, "add the identity to the workspace as a service principal"),
@@ -73,6 +77,11 @@ class _WorkspaceChecks:
 
     def _lists(self) -> Finding:
         return Finding(f"{self._s.root} lists {len(self._s.workspace.list(self._s.root))} objects")
+
+    def _restores(self) -> Finding:
+        assert self._s.restoring  # noqa: S101 - asked above
+        found = len(self._s.restoring.list(self._s.root))
+        return Finding(f"restores' own identity lists {found} objects; that it may write shows at the first restore")
 
     def _exports(self) -> Finding:
         for path in self._notebooks():

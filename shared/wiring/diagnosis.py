@@ -82,6 +82,7 @@ def doctor_service(settings: Settings, a: Adapters, s: Stores, poison: PoisonSer
         probes=a.probes,
         has_mail=a.mailer is not None,
         has_vault=bool(settings.key_vault_uri),
+        restoring=a.restoring,
     )
     stored = Stored(
         runs=s.runs,

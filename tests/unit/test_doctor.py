@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local.memory.workspace import MemoryWorkspace
 from local.memory.world import World
 from shared.errors import RepositoryError
 from shared.protocols import Machine
@@ -113,6 +114,14 @@ def test_each_finding_says_what_to_do(world: World, probes: PlayedProbes, name: 
 def test_settings_that_only_admins_may_read_are_no_fault(world: World) -> None:
     row = _check(_systems(world, PlayedProbes(export=None)))["workspace settings"]
     assert (row["level"], "needs to be none" in row["detail"]) == ("ok", True)
+
+
+def test_the_identity_of_restores_is_checked_by_itself(world: World) -> None:
+    other = MemoryWorkspace(world.model)
+    other.behaviour.denied = ["/Clients"]
+    found = _check(_systems(world, PlayedProbes(), restoring=other))
+    assert [name for name, row in found.items() if not row["ok"]] == ["workspace for restores"]
+    assert "CAN MANAGE" in found["workspace for restores"]["remedy"]
 
 
 def test_an_unexpected_error_shows_its_type_alone(world: World) -> None:
@@ -289,3 +298,14 @@ def test_an_app_that_is_away_and_a_key_over_plain_http(app: FakeApp) -> None:
     plain = app.run("doctor", "--json")
     assert (plain.exit_code != 0, "https" in plain.output) == (True, True)
     assert app.asked == []
+
+
+def test_every_check_is_in_the_administrators_guide(world: World, app: FakeApp) -> None:
+    guide = (HOST_JSON.parent / "docs" / "administrator.md").read_text()
+    _give(app, status=401)
+    more = {"anchors": world.anchors, "restoring": world.workspace}
+    systems = _systems(world, PlayedProbes(), has_mail=True, has_vault=True, **more)
+    names = {str(row["name"]) for row in world.app.doctor.check()} | _check(systems).keys()
+    names |= {row["name"] for row in json.loads(app.run("doctor", "--json").stdout)} | {"role", "host"}
+    assert len(names) >= 25
+    assert sorted(name for name in names if f"`{name}`" not in guide) == []

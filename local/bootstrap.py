@@ -32,27 +32,26 @@ def main(module: str, arguments: list[str]) -> None:
 
 def ensure_environment() -> Path:
     """The Python of `.venv`, made or brought up to the pinned requirements first; safe to call at once twice."""
-    python, stamp = VENV / "bin" / "python", VENV / ".requirements"
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    return _ensure(VENV, LOCK)
+
+
+def ensure_tool(name: str) -> Path:
+    """The Python of a tool that needs other versions than the app: `requirements-NAME.txt`, in `.tools/NAME`."""
+    return _ensure(TOOLS / name, ROOT / f"requirements-{name}.txt")
+
+
+def _ensure(folder: Path, lock: Path) -> Path:
+    python, stamp = folder / "bin" / "python", folder / ".requirements"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     with _one_at_a_time():
         if stamp.exists() and stamp.read_text() == wanted and python.exists():
             return python
-        _say("setting up: Python 3.13 and the pinned packages (once, about a minute)")
+        _say(f"setting up {folder.name}: Python 3.13 and the pinned packages (once, about a minute)")
         uv = ensure_uv()
-        _run([*uv, "venv", "--quiet", "--clear", "--python", _find_python(), str(VENV)])
-        _run(
-            [
-                *uv,
-                "pip",
-                "sync",
-                "--quiet",
-                "--compile-bytecode",
-                "--python",
-                str(python),
-                "--require-hashes",
-                str(LOCK),
-            ]
-        )
+        _run([*uv, "venv", "--quiet", "--clear", "--python", _find_python(), str(folder)])
+        # Compiled once, not by each process that starts.
+        options = ["--quiet", "--compile-bytecode", "--require-hashes"]
+        _run([*uv, "pip", "sync", *options, "--python", str(python), str(lock)])
         stamp.write_text(wanted)
     return python
 

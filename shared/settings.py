@@ -131,6 +131,7 @@ class Settings(AccessSettings, RemoteSettings):
     staging_retention_days: Annotated[int, Field(**_alias("BACKUP_STAGING_RETENTION_DAYS"), ge=0)] = 7
     manifest_retention_days: Annotated[int, Field(**_alias("BACKUP_MANIFEST_RETENTION_DAYS"), ge=1)] = 35
     restore_retention_days: Annotated[int, Field(**_alias("BACKUP_RESTORE_RETENTION_DAYS"), ge=1)] = 90
+    audit_anchor_uri: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_URI"), pattern="^https://")] = None
     audit_retention_days: Annotated[int, Field(**_alias("BACKUP_AUDIT_RETENTION_DAYS"), ge=0)] = 0
     audit_anchor_container: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_CONTAINER"))] = None
     audit_lost: Annotated[AuditHead | None, NoDecode, Field(**_alias("BACKUP_AUDIT_LOST"))] = None

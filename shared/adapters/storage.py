@@ -81,3 +81,8 @@ class StorageClients:
         from shared.adapters.tables import AzureTables
 
         return AzureTables(self._table(TableServiceClient))
+
+
+def blobs_of_account(address: str, container: str, credential: Callable[[], TokenCredential]) -> AzureBlobs:
+    """Blobs of one container of another account, by identity; `address` is its blob service's."""
+    return StorageClients.from_identity(address, "", "", credential).blobs(container)

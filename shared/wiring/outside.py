@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.adapters.change_log import AuditTable
 from shared.adapters.identity import Tokens
 from shared.adapters.limiter import AdaptiveLimiter
-from shared.adapters.storage import StorageClients
+from shared.adapters.storage import StorageClients, blobs_of_account
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
 from shared.protocols import (
@@ -91,7 +91,7 @@ def connect(settings: Settings) -> Adapters:
 
     workspace, restore = workspace_by(access.workspace), access.restore
     restoring = workspace_by(restore) if restore else None
-    warehouse, anchors = settings.databricks_warehouse_id, settings.audit_anchor_container
+    warehouse = settings.databricks_warehouse_id
     repository = deferred(lambda: _repository(settings, access, "mirror.git"))
     return Adapters(
         workspace=workspace,
@@ -105,7 +105,7 @@ def connect(settings: Settings) -> Adapters:
         clock=clock,
         branches=deferred(lambda: repository.branches()),
         changes=AuditTable(workspace, warehouse, clock, restoring) if warehouse else None,
-        anchors=deferred(lambda: clients.blobs(anchors)) if anchors else None,
+        anchors=_anchors(settings, clients, credential),
         mailer=connect_mailer(settings, credential),
         probes=deferred(lambda: connect_probes(settings, access.repository, credential, workspace, clock)),
         telemetry=telemetry,
@@ -145,3 +145,11 @@ def _storage(settings: Settings, credential: Credential) -> StorageClients:
         raise ValueError("set AzureWebJobsStorage, or all three AzureWebJobsStorage__*ServiceUri settings")
     blob, queue, table = (str(uri) for uri in uris)
     return StorageClients.from_identity(blob, queue, table, credential)
+
+
+def _anchors(settings: Settings, clients: StorageClients, credential: Credential) -> BlobStore | None:
+    """The container that nobody can change, where there is one: in an account of its own, or the app's."""
+    container, address = settings.audit_anchor_container, settings.audit_anchor_uri
+    if container and address:
+        return deferred(lambda: blobs_of_account(address, container, credential))
+    return deferred(lambda: clients.blobs(container)) if container else None

@@ -53,6 +53,11 @@ SYNTAX: dict[str, tuple[set[str], set[str]]] = {
         {"--resource-group", "--name", "--src"},
         {"--build-remote", "--slot", "--timeout"},
     ),
+    "functionapp restart": ({"--resource-group", "--name"}, {"--slot"}),
+    "storage blob upload": (
+        {"--file"},
+        {"--blob-url", "--auth-mode", "--overwrite", "--container-name", "--account-name", "--name"},
+    ),
     "azure functionapp publish": (set(), {"--python", "--no-build", "--build", "--slot"}),
 }
 RESOURCES = {
@@ -103,6 +108,8 @@ class Tools:
             "rest": self._rest,
             "deployment sub create": self._deploy,
             "functionapp deployment source config-zip": self._publish,
+            "functionapp restart": lambda o, r: self.cloud.setdefault("restarted", o["--name"]) and None,
+            "storage blob upload": self._upload,
             "azure functionapp publish": lambda o, r: self.cloud.setdefault("published", r) and None,
         }
         found = answers[name](options, rest)
@@ -159,6 +166,7 @@ class Tools:
             "BACKUP_IDENTITY_PRINCIPAL_ID": "principal-backup",
             "RESTORE_IDENTITY_CLIENT_ID": "client-restore",
             "SIGN_IN_IDENTITY_PRINCIPAL_ID": "principal-sign-in",
+            "PACKAGE_URL": "https://st.blob.core.windows.net/app-package/notebook-backup.zip",
         }
         return {name: {"type": "String", "value": value} for name, value in outputs.items()}
 
@@ -167,6 +175,12 @@ class Tools:
             raise Refused("ERROR: argument --build-remote: invalid choice")
         self.cloud["published"] = [options["--name"]]
         return {"active": True, "complete": True}
+
+    def _upload(self, options: dict[str, str], _: list[str]) -> Any:
+        if options.get("--auth-mode") != "login":
+            raise Refused("ERROR: Key based authentication is not permitted on this storage account.")
+        self.cloud["uploaded"] = {options["--blob-url"]: options["--file"]}
+        return {"etag": "1", "lastModified": "now"}
 
     def _rest(self, options: dict[str, str], _: list[str]) -> Any:
         url, method = options["--url"], options.get("--method", "get").upper()

@@ -16,6 +16,7 @@ from shared.cli.setup_rights import az, rest, rights_steps
 
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 GRAPH = "https://graph.microsoft.com/v1.0"
+PREMIUM = "elasticPremium"
 ROLES = {
     "Backup.Reader": "Finds, reads and compares versions, and sees status and reports",
     "Backup.Restorer": "Restores notebooks",
@@ -43,6 +44,7 @@ _OUTPUTS = {
     "backup_principal_id": "BACKUP_IDENTITY_PRINCIPAL_ID",
     "restore_client_id": "RESTORE_IDENTITY_CLIENT_ID",
     "sign_in_principal_id": "SIGN_IN_IDENTITY_PRINCIPAL_ID",
+    "package_url": "PACKAGE_URL",
 }
 """What the template puts out, by the names that are used here."""
 
@@ -241,6 +243,9 @@ def _infrastructure(answers: Mapping[str, str]) -> Sequence[Step]:
         "plan": "$plan",
         "authClientId": "$app_id",
     }
+    if answers.get("plan") == PREMIUM:
+        # Whoever runs this uploads the package.
+        parameters |= {"operatorPrincipalId": "$me", "operatorPrincipalType": "User"}
     given = [f"{name}={value}" for name, value in parameters.items()]
     callback = "$app_url/.auth/login/aad/callback"
     credential = {
@@ -298,6 +303,16 @@ def answers_more(answers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(filter(None, answers.get("parameters", "").split("\n")))
 
 
+def _upload() -> tuple[Command, ...]:
+    """On Elastic Premium the app runs from a blob: what publishes there writes to Azure Files, which takes keys."""
+    blob = ("--file", "$package", "--blob-url", "$package_url", "--auth-mode", "login", "--overwrite", "true")
+    app = ("--resource-group", "$resource_group", "--name", "$function_app")
+    return (
+        Command(az("storage", "blob", "upload", *blob), '{"etag": "...", "lastModified": "...", ...}'),
+        Command(("az", "functionapp", "restart", *app), ""),
+    )
+
+
 def _first_run(answers: Mapping[str, str]) -> Sequence[Step]:
     zip_deploy = Command(
         az(
@@ -317,7 +332,7 @@ def _first_run(answers: Mapping[str, str]) -> Sequence[Step]:
         {"token": "accessToken"},
         secret="token",  # noqa: S106 - the name of a value
     )
-    here = ("./backup", "--url", "$app_url")
+    here, by_func = ("./backup", "--url", "$app_url"), answers.get("publish_with") == "func"
     signed_in = {"BACKUP_TOKEN": "$token"}
     return [
         Step(
@@ -327,7 +342,7 @@ def _first_run(answers: Mapping[str, str]) -> Sequence[Step]:
             "publish",
             "The package is published",
             "the platform unpacks it and starts the app",
-            (core_tools if answers.get("publish_with") == "func" else zip_deploy,),
+            _upload() if answers.get("plan") == PREMIUM else (core_tools if by_func else zip_deploy,),
             remedy="with private networking, publish from within the network",
         ),
         Step(

@@ -167,6 +167,15 @@ def test_core_tools_publish_where_they_are_asked_to(machine: Machine) -> None:
     assert "in build/package" in machine.asked
 
 
+def test_elastic_premium_runs_from_a_blob_that_whoever_sets_up_may_write(machine: Machine) -> None:
+    machine.run(plan="elasticPremium", **ANSWERS)
+    cloud = machine.cloud
+    assert (cloud["deployed"]["operatorPrincipalId"], cloud["deployed"]["operatorPrincipalType"]) == ("me-1", "User")
+    address = "https://st.blob.core.windows.net/app-package/notebook-backup.zip"
+    assert cloud["uploaded"] == {address: str(ROOT / "build" / "package.zip")}
+    assert (cloud["restarted"], "published" in cloud) == ("func-backup-x", False)
+
+
 def test_the_token_reaches_the_commands_and_no_file(machine: Machine) -> None:
     machine.run(**ANSWERS)
     url = "./backup --url https://func-backup-x.azurewebsites.net"

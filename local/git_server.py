@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -215,20 +216,28 @@ def main(
     token: Annotated[str, typer.Option(envvar="GIT_SERVER_TOKEN")],
     control_token: Annotated[str, typer.Option(envvar="GIT_SERVER_CONTROL_TOKEN")],
     entra_key: Annotated[str, typer.Option(envvar="ENTRA_KEY")] = "",
+    certificate: Annotated[Path | None, typer.Option(help="Serve HTTPS with this PEM file.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
 ) -> None:
     """Serve until told to stop."""
     data.mkdir(parents=True, exist_ok=True)
     make_repository(data / REPOSITORY)
     tokens = PersonalTokens(token, data / "tokens.json", Entra(entra_key) if entra_key else None)
     server = GitServer(data.resolve(), tokens, control_token)
-    asyncio.run(serve(server.app(), port))
+    asyncio.run(serve(server.app(), port, _tls(certificate, key) if certificate else None))
 
 
-async def serve(app: web.Application, port: int) -> None:
+def _tls(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+async def serve(app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> None:
     """Serve an application on loopback until SIGTERM or SIGINT."""
     runner = web.AppRunner(app, access_log=None, auto_decompress=True)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -61,7 +61,8 @@ def _serving(tmp_path: Path) -> Iterator[Serve]:
         process = ChildProcess(module, command, tmp_path / f"{module}.log", environment)
         started.append(process)
         process.wait_until(lambda: port_answers(port))
-        return Served(f"http://127.0.0.1:{port}", process, data)
+        scheme = "https" if "--certificate" in arguments else "http"
+        return Served(f"{scheme}://127.0.0.1:{port}", process, data)
 
     yield start
     for process in started:

@@ -36,7 +36,17 @@ SUBCOMMANDS = (
     "version",
 )
 """What the app calls; the tests hold the list to its code and to what runs."""
-HELPERS = ("commit-graph", "gc", "index-pack", "maintenance", "pack-objects", "repack", "send-pack", "unpack-objects")
+HELPERS = (
+    "commit-graph",
+    "gc",
+    "index-pack",
+    "maintenance",
+    "multi-pack-index",
+    "pack-objects",
+    "repack",
+    "send-pack",
+    "unpack-objects",
+)
 """What these start by themselves."""
 OLDEST_GIT, OLDEST_LIBC = (2, 36), (2, 34)
 """Since libc 2.34 the resolver is a part of it, and no module that is looked for at run time."""

@@ -9,8 +9,9 @@ import pytest
 from local.lab import Lab
 from local.system import LocalSystem, SystemOptions
 from tests.browser import browser
+from tests.packages import bare_root
 
-__all__ = ["browser"]
+__all__ = ["bare_root", "browser"]
 
 
 @pytest.fixture(scope="module")

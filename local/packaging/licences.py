@@ -21,6 +21,8 @@ _SOURCES = {
     "debian": "https://snapshot.debian.org/package/{source}/{version}/",
     "ubuntu": "https://launchpad.net/ubuntu/+source/{source}/{version}",
 }
+_FOREIGN = "ppa"
+"""In the version of a package from a personal archive, by the rules of Ubuntu's."""
 _INTRODUCTION = """\
 # Licences of the git in this package
 
@@ -72,6 +74,11 @@ def _describe(package: str) -> tuple[str, str]:
     """A package with its version, and the address of its source."""
     text = _ask("dpkg-query", "-W", "-f", "${Version}\t${source:Package}\t${source:Version}", package)
     version, source, source_version = text.split("\t")
+    if _FOREIGN in version:
+        raise PackagingFailed(
+            f"{package} {version} is from another archive than the system's own, and where its source is cannot be "
+            "told: run ./package in a container (.ci/container says how)."
+        )
     pattern = _SOURCES.get(platform.freedesktop_os_release().get("ID", ""), _SOURCES["debian"])
     return f"{package} {version}", pattern.format(source=quote(source), version=quote(source_version))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import typer
 
 from functions.openapi import document
 from local import app as start
+from local.packaging import __main__ as package
 from shared.cli import app as backup
 from shared.settings import Settings
 from tests.registered import functions
@@ -41,9 +43,16 @@ def test_every_start_option_is_in_its_guide() -> None:
     assert [o for o in options if f"`{o}" not in _text("docs/command-line.md")] == []
 
 
-def _app() -> typer.Typer:
+def test_every_option_of_the_package_is_in_its_guide() -> None:
+    command = typer.main.get_command(_app(package.main))
+    options = [o for p in command.params for o in p.opts]
+    assert "--output" in options
+    assert [o for o in options if f"`{o}" not in _text("docs/packaging.md")] == []
+
+
+def _app(main: Callable[..., None] = start.main) -> typer.Typer:
     app = typer.Typer(add_completion=False)
-    app.command()(start.main)
+    app.command()(main)
     return app
 
 

@@ -63,7 +63,9 @@ def azure_credential(client_id: str | None) -> TokenCredential:
 
 def setting_token(secret: SecretStr) -> Tokens:
     """A token that is configured: it is what it is until the app starts anew."""
-    return lambda: remember(secret.get_secret_value())
+    # Known to the logs' redaction before anything is logged.
+    value = remember(secret.get_secret_value())
+    return lambda: value
 
 
 def entra_token(scope: str, credential: Callable[[], TokenCredential]) -> Tokens:

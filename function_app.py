@@ -10,6 +10,7 @@ from functions import (
     chain,
     credentials_http,
     dashboard,
+    git_folders_http,
     maintenance,
     openapi,
     pages,
@@ -37,3 +38,4 @@ app.register_functions(dashboard.blueprint)
 app.register_functions(credentials_http.blueprint)
 app.register_functions(openapi.blueprint)
 app.register_functions(telling.blueprint)
+app.register_functions(git_folders_http.blueprint)

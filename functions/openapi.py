@@ -13,9 +13,13 @@ from functions.poison_http import ChosenMessages
 from shared.domain.audit import AuditAction
 from shared.domain.capacity import Level
 from shared.domain.credentials import CredentialKind
+from shared.domain.git_folder_request import OperationBody
 from shared.domain.restore_request import RestoreBody, UndoBody
 from shared.domain.restores import Action, Outcome, RestoreKind, RestoreStatus
 from shared.domain.versions import VersionKind
+from shared.services.git_folders_operations import OperationKind, OperationStatus
+from shared.services.git_folders_operations import Outcome as GitOutcome
+from shared.services.git_folders_store import FolderState
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
@@ -332,6 +336,32 @@ def _credentials() -> Schema:
     }
 
 
+def _git_folders() -> Schema:
+    folder = _object(("path", "branch", "state"), path=TEXT, branch=TEXT, state=_one_of(*FolderState), head=NULLABLE)
+    outcome = _object(("path", "outcome", "reason"), path=TEXT, outcome=_one_of(*GitOutcome), reason=TEXT)
+    operation = _object(
+        ("id", "kind", "status", "percent", "counts"),
+        id=ID,
+        kind=_one_of(*OperationKind),
+        status=_one_of(*OperationStatus),
+        percent={"type": "number"},
+        counts={"type": "object"},
+        outcomes=_list(outcome),
+        plan=OBJECT_OR_NULL,
+    )
+    status = _object(("folders", "counts", "operations"), folders=_list(folder), operations=_list(operation))
+    body = _inlined(OperationBody.model_json_schema())
+    return {
+        "/api/git-folders": {"get": _operation("list_git_folders", _answers(status))},
+        "/api/git-folders/operations": {
+            "post": _operation("start_git_folder_operation", _answers(operation, 202), body=body)
+        },
+        "/api/git-folders/operations/{id}": {
+            "get": _operation("get_git_folder_operation", _answers(operation), identity=True)
+        },
+    }
+
+
 def _inlined(schema: Schema) -> Schema:
     """A model's schema with its definitions in place: a component of their own they need not be."""
     known = schema.pop("$defs", {})
@@ -355,7 +385,7 @@ def document() -> Schema:
         "info": {"title": "Notebook backup", "version": "1"},
         "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-functions-key"}}},
         "security": [{"key": []}],
-        "paths": {**_running(), **_recovery(), **_audit(), **_reports(), **_credentials()},
+        "paths": {**_running(), **_recovery(), **_audit(), **_reports(), **_credentials(), **_git_folders()},
     }
 
 

@@ -117,6 +117,12 @@ class Settings(AccessSettings, RemoteSettings):
     git_folder_branches: Annotated[
         str, Field(**_alias("BACKUP_GIT_FOLDER_BRANCHES"), pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/$")
     ] = "folders/"
+    git_folder_provider: Annotated[str, Field(**_alias("BACKUP_GIT_FOLDER_PROVIDER"))] = "azureDevOpsServices"
+    git_folder_notebooks: Annotated[int, Field(**_alias("BACKUP_GIT_FOLDER_NOTEBOOKS"), ge=1)] = 5_000
+    git_folder_files: Annotated[int, Field(**_alias("BACKUP_GIT_FOLDER_FILES"), ge=1)] = 10_000
+    git_folder_megabytes: Annotated[int, Field(**_alias("BACKUP_GIT_FOLDER_MEGABYTES"), ge=1)] = 500
+    git_folders_most: Annotated[int, Field(**_alias("BACKUP_GIT_FOLDERS_MOST"), ge=1)] = 2_000
+    git_folder_aside: Annotated[str, Field(**_alias("BACKUP_GIT_FOLDER_ASIDE"))] = ""
     storage: Annotated[SecretStr | None, Field(**_alias("AzureWebJobsStorage"))] = None
     storage_blob_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__blobServiceUri"))] = None
     storage_queue_uri: Annotated[str | None, Field(**_alias("AzureWebJobsStorage__queueServiceUri"))] = None
@@ -199,6 +205,17 @@ class Settings(AccessSettings, RemoteSettings):
     @classmethod
     def _parsed_digests(cls, value: Any) -> Any:
         return Digests.parse(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _aside_is_outside(self) -> Self:
+        if self.aside == self.backup_root or self.aside.startswith(f"{self.backup_root}/"):
+            raise ValueError("BACKUP_GIT_FOLDER_ASIDE must be outside BACKUP_ROOT: what is set aside is not backed up")
+        return self
+
+    @property
+    def aside(self) -> str:
+        """Where the contents of folders are set aside that become Git folders."""
+        return self.git_folder_aside.rstrip("/") or f"{self.backup_root}.before-git"
 
     @property
     def dashboard_url(self) -> str:

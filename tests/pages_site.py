@@ -14,7 +14,9 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from functions import dashboard, pages
+from local.memory.git_folders import MemoryGitFolders
 from local.memory.meter import MemoryMeter
+from local.memory.workspace import PRINCIPAL
 from local.memory.world import World
 from shared.wiring import Adapters
 
@@ -151,6 +153,7 @@ def adapters_of(world: World, scratch: Path) -> Adapters:
         tables=world.tables,
         clock=world.clock,
         branches=mirror.branches(),
+        git_folders=MemoryGitFolders(world.workspace, world.endpoints, PRINCIPAL),
     )
 
 

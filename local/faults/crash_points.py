@@ -80,6 +80,37 @@ LONG_RESTORE_POINTS = {
 }
 """In a restore whose request, plan and results are too long for its row."""
 
+CONVERSION_POINTS = {
+    "snapshot kept, no row": _after(r"blobs\.put\(gitfolders/.*snapshot"),
+    "branch pushed, row missing": _after(r"branches\.push\("),
+    "said to be moving": _after(r"tables\.upsert\(gitfolders,.*'moving': True"),
+    "about to be set aside": _before(r"git_folders\.move\("),
+    "set aside, or told that it cannot be": _after(r"git_folders\.move\("),
+    "half copied, or made": _after(r"workspace\.import_notebook\(/Clients\.before-git|git_folders\.create\("),
+    "copied, not removed, or not made": _before(r"git_folders\.(delete_folder|create)\("),
+    "removed, or made": _after(r"git_folders\.(delete_folder|create)\("),
+    "made, not checked out": _before(r"git_folders\.check_out\("),
+    "checked out": _after(r"git_folders\.check_out\("),
+    "permissions set": _after(r"git_folders\.set_grants\("),
+    "compared": _after(r"tables\.upsert\(gitfolders,.*keep_edits"),
+    "recorded, row open": _before(r"tables\.upsert\(gitfolders,.*'state': 'converted'"),
+    "row closed": _after(r"tables\.upsert\(gitfolders,.*'state': 'converted'"),
+}
+"""In the conversion of a folder, which is moved aside, or copied where the workspace cannot move."""
+
+ROLLBACK_POINTS = {
+    "said to be moving back": _after(r"tables\.upsert\(gitfolders,.*'moving': True"),
+    "work half collected": _after(r"workspace\.import_notebook\(/Clients\.before-git"),
+    "collected": _after(r"blobs\.put\(gitfolders/.*expected"),
+    "Git folder about to be removed": _before(r"git_folders\.delete\("),
+    "Git folder removed": _after(r"git_folders\.delete\("),
+    "about to come back": _before(r"git_folders\.move\(|workspace\.import_notebook\(/Clients/"),
+    "half back": _after(r"git_folders\.move\(|workspace\.import_notebook\(/Clients/"),
+    "back, not proved": _after(r"blobs\.put\(gitfolders/.*/back"),
+    "proved": _before(r"tables\.upsert\(gitfolders,.*'rolled_back'"),
+}
+"""In the rollback of a folder in which somebody edited a notebook."""
+
 
 class Crash(BaseException):
     """The process is dead: nothing of it may have an effect any more."""

@@ -15,7 +15,7 @@ import typer
 from azure.identity import ManagedIdentityCredential
 from azure.storage.queue import QueueServiceClient
 
-from local.faults.crash_points import CRASH_POINTS, CrashTap, kill_this_process
+from local.faults.crash_points import CONVERSION_POINTS, CRASH_POINTS, ROLLBACK_POINTS, CrashTap, kill_this_process
 from local.faults.taps import tapped
 from local.functions_host.app_loader import LoadedFunction, Send, load_app, load_host_json
 from local.functions_host.durable_engine import DurableEngine, DurableStore
@@ -67,7 +67,13 @@ def _around(adapters: Adapters, crash_at: str | None, clock_file: Path | None) -
     """The real adapters, with what a trial puts around them."""
     if clock_file:
         adapters = replace(adapters, clock=ShiftedClock(clock_file))
-    return tapped(adapters, CrashTap(CRASH_POINTS[crash_at], kill_this_process)) if crash_at else adapters
+    return (
+        tapped(
+            adapters, CrashTap({**CRASH_POINTS, **CONVERSION_POINTS, **ROLLBACK_POINTS}[crash_at], kill_this_process)
+        )
+        if crash_at
+        else adapters
+    )
 
 
 def _of(functions: list[LoadedFunction], kind: str) -> list[LoadedFunction]:

@@ -13,12 +13,13 @@ from local.faults.crash_points import Crash
 from local.faults.taps import Tap, tapped
 from local.memory.changes import MemoryChangeLog
 from local.memory.clock import ManualClock
+from local.memory.git_folders import MemoryGitFolders, MemorySource, endpoints_of
 from local.memory.issuer import MemoryIssuer
 from local.memory.meter import MemoryMeter
 from local.memory.repository import MemoryRemote
 from local.memory.storage import MemoryBlobs, MemoryMessage, MemoryQueues, MemoryTables
 from local.memory.vault import MemoryVault
-from local.memory.workspace import MemoryWorkspace
+from local.memory.workspace import PRINCIPAL, MemoryWorkspace
 from local.workspace.content import EXTENSION
 from local.workspace.model import WorkspaceModel
 from shared.domain.messages import MalformedMessage, read_message
@@ -109,6 +110,7 @@ class World:
         self.model = WorkspaceModel(now=lambda: self.clock.now().timestamp())
         self.workspace = MemoryWorkspace(self.model)
         self.remote: Remote = remote or MemoryRemote()
+        self.endpoints = endpoints_of(self.workspace, MemorySource(self.remote), PRINCIPAL)
         self.blobs, self.tables, self.queues = MemoryBlobs(self.clock), MemoryTables(), MemoryQueues(self.clock)
         self.anchors = MemoryBlobs(self.clock)
         self.vault, self.databricks_tokens = MemoryVault(), MemoryIssuer(self.clock)
@@ -135,6 +137,7 @@ class World:
             tables=self.tables,
             clock=self.clock,
             branches=repository.branches(),
+            git_folders=MemoryGitFolders(self.workspace, self.endpoints, PRINCIPAL),
             changes=MemoryChangeLog(self.model, self.workspace.behaviour),
             anchors=self.anchors if self.settings.get("audit_anchor_container") else None,
             mailer=self.mailer,

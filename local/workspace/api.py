@@ -89,6 +89,13 @@ class WorkspaceApi:
         self._model.apply("delete", self.user, path=str(body["path"]), recursive=bool(body.get("recursive")))
         return {}
 
+    def rename(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST workspace/rename: in no public reference, used by Databricks' own file system client."""
+        if not self._behaviour.rename:
+            raise ApiError(404, "ENDPOINT_NOT_FOUND", "No API found for 'POST /api/2.0/workspace/rename'")
+        self._model.apply("move", self.user, path=str(body["source_path"]), to=str(body["destination_path"]))
+        return {}
+
     def me(self, _: Mapping[str, str]) -> dict[str, Any]:
         """GET preview/scim/v2/Me."""
         return {"id": "1", "userName": self.user, "active": True}

@@ -18,6 +18,7 @@ class Behaviour:
     `named`, `bare` or `never`; every `audit_late_every`-th row of the audit table comes `audit_late_seconds` late,
     and a statement's result is ready after `statement_polls` questions;
     `admin` lets the identity read the workspace's own settings, each of which is `conf`;
+    with `rename` a folder can be moved by a call, which no public reference promises;
     `throttle_style` is `retry_after`, `plain` or `empty_body`.
     """
 
@@ -30,6 +31,7 @@ class Behaviour:
     statement_polls: int = 0
     admin: bool = False
     conf: str | None = None
+    rename: bool = False
     denied: list[str] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
 

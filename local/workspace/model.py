@@ -27,6 +27,7 @@ class Node:
         "children",
         "content",
         "created_at",
+        "grants",
         "kind",
         "language",
         "modified_at",
@@ -44,6 +45,7 @@ class Node:
         self.revision = 0
         self.content: bytes | None = None
         self.oversize = False
+        self.grants: dict[tuple[str, str], str] = {}
         self.children: dict[str, Node] | None = {} if kind in ("DIRECTORY", "REPO") else None
 
     @property
@@ -79,6 +81,7 @@ class WorkspaceModel:
         self.root = Node(0, "", None, "DIRECTORY", 0)
         self.audit: list[dict[str, Any]] = []
         self._next_id = 1
+        self._by_id: dict[int, Node] = {0: self.root}
         self._journal, self._now = journal, now
 
     def replay(self) -> None:
@@ -130,7 +133,13 @@ class WorkspaceModel:
         node.language = language
         self._next_id += 1
         parent.children[name] = node
+        self._by_id[node.object_id] = node
         return node
+
+    def by_id(self, object_id: int) -> Node | None:
+        """The object of an id, None where there is none any more."""
+        node = self._by_id.get(object_id)
+        return node if node is not None and self.find(node.path) is node else None
 
     def _perform(self, operation: dict[str, Any]) -> None:
         handler = getattr(self, f"_op_{operation['op']}", None)
@@ -188,6 +197,30 @@ class WorkspaceModel:
         self._log("renameNotebook" if renamed else "moveNotebook", o, old, node, newPath=o["to"], oldPath=old)
 
     _op_rename = _op_move
+
+    def _op_grant(self, o: dict[str, Any]) -> None:
+        node = self.get(o["path"])
+        if o.get("replace"):
+            node.grants.clear()
+        node.grants.update({(principal, name): level for principal, name, level in o["grants"]})
+
+    def _op_checkout(self, o: dict[str, Any]) -> None:
+        """Files that a Git folder shows, by their paths below it."""
+        for relative in o["removed"]:
+            node = self.find(f"{o['path']}/{relative}")
+            while node is not None and not node.children and node.kind != "REPO":
+                parent = node.parent
+                if parent is not None and parent.children is not None:
+                    del parent.children[node.name]
+                node = parent
+        for relative, kind, language, content in o["files"]:
+            path = f"{o['path']}/{relative}"
+            node = self.find(path)
+            if node is None:
+                self._op_mkdir({**o, "path": path.rpartition("/")[0]})
+                node = self.add(path, kind, language, o["at"])
+            node.kind, node.language, node.content = kind, language, base64.b64decode(content)
+            node.modified_at = max(o["at"], node.modified_at + 1)
 
     def _op_delete(self, o: dict[str, Any]) -> None:
         node = self.get(o["path"])

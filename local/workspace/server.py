@@ -18,12 +18,15 @@ from aiohttp import BasicAuth, web
 from local.workspace.api import WorkspaceApi
 from local.workspace.behaviour import Behaviour, Ceiling, Stats
 from local.workspace.git_folders import GitFolders
+from local.workspace.git_source import RemoteGit
 from local.workspace.model import ApiError, WorkspaceModel
+from local.workspace.permissions import Permissions
 from local.workspace.tokens import Access
 
 type Answer = bytes | dict[str, Any]
 _PREFIX = "/api/2.0/"
-_WRITES = ("workspace/import", "workspace/mkdirs", "workspace/delete")
+_WRITES = ("workspace/import", "workspace/mkdirs", "workspace/delete", "workspace/rename")
+_PERMISSIONS = re.compile(r"permissions/(directories|notebooks|repos)/(\d+)")
 _STATEMENT = re.compile(r"sql/statements/([^/]+)(?:/result/chunks/(\d+))?")
 
 
@@ -36,8 +39,9 @@ class WorkspaceServer:
         self._model, self._access, self._control_token, self._root = model, access, control_token, root
         self.behaviour, self.stats, self._ceiling = Behaviour(), Stats(), Ceiling()
         api = self._api = WorkspaceApi(model, self.behaviour, user)
-        folders = GitFolders(model, user, data / "git-folders.json")
+        folders = self._folders = GitFolders(model, user, data / "git-folders.json", RemoteGit(data / "git"))
         self._resources = {"repos": folders.repos, "git-credentials": folders.credentials}
+        self._permissions = Permissions(model, user)
         self._reads: dict[str, Callable[[dict[str, str]], Answer]] = {
             "workspace/list": api.list,
             "workspace/get-status": api.get_status,
@@ -50,6 +54,7 @@ class WorkspaceServer:
             "workspace/import": api.import_,
             "workspace/mkdirs": api.mkdirs,
             "workspace/delete": api.delete,
+            "workspace/rename": api.rename,
             "sql/statements": api.statements,
             "token/create": access.create,
             "token/delete": access.delete,
@@ -112,6 +117,9 @@ class WorkspaceServer:
         known = ("GET", "PATCH", "DELETE") if number else ("GET", "POST")
         if resource in self._resources and method in known and (number.isdecimal() or not number):
             return functools.partial(self._resources[resource], method, int(number) if number else None)
+        granted = _PERMISSIONS.fullmatch(endpoint)
+        if granted and method in ("GET", "PUT", "PATCH"):
+            return functools.partial(self._permissions.call, method, granted[1], int(granted[2]))
         statement = _STATEMENT.fullmatch(endpoint)
         if statement and method == "GET":
             name, chunk = statement.groups()
@@ -167,6 +175,11 @@ class WorkspaceServer:
     def _control_reset_stats(self, _: dict[str, Any]) -> dict[str, Any]:
         self.stats = Stats()
         return {}
+
+    def _control_limits(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Other limits of Git folders, for trials that need no 5,000 notebooks."""
+        self._folders.limits.update(body)
+        return dict(self._folders.limits)
 
     def _control_edits(self, body: dict[str, Any]) -> dict[str, Any]:
         for action in body["actions"]:

@@ -11,6 +11,7 @@ from shared.cli import (
     capacity,
     credentials,
     doctor,
+    git_folders,
     operations,
     poison,
     recovery,
@@ -29,6 +30,8 @@ app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Dat
 _PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor, setup, volume)
 for part in (module.app for module in _PARTS):
     app.registered_commands += part.registered_commands
+
+app.add_typer(git_folders.app, name="gitfolder")
 
 
 @app.callback()

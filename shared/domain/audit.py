@@ -60,6 +60,11 @@ class AuditAction(StrEnum):
     SECRET_FOUND = "secret_found"  # noqa: S105 - the name of an act
     MAIL_SENT = "mail_sent"
     MAIL_FAILED = "mail_failed"
+    GIT_FOLDERS_PLANNED = "git_folders_planned"
+    GIT_FOLDERS_CONVERTED = "git_folders_converted"
+    GIT_FOLDERS_ROLLED_BACK = "git_folders_rolled_back"
+    FOLDER_CONVERTED = "folder_converted"
+    FOLDER_ROLLED_BACK = "folder_rolled_back"
     CREDENTIAL_ROTATED = "credential_rotated"
     CREDENTIAL_EXPIRES = "credential_expires"
     CREDENTIALS_CHECKED = "credentials_checked"

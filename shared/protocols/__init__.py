@@ -5,6 +5,7 @@ from shared.protocols.changes import ChangeLog
 from shared.protocols.credentials import TokenIssuer, Vault
 from shared.protocols.diagnosis import Machine, Probes
 from shared.protocols.folder_branches import FolderBranches
+from shared.protocols.git_folders import GitFolders, Grant, RemoteFolder
 from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersion, VersionIndex
 from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
 from shared.protocols.people import DigestMail, Outbox
@@ -27,6 +28,8 @@ __all__ = [
     "FolderBranches",
     "FoundSecret",
     "GitCommit",
+    "GitFolders",
+    "Grant",
     "IndexedChange",
     "IndexedCommit",
     "IndexedVersion",
@@ -39,6 +42,7 @@ __all__ = [
     "PointFile",
     "Probes",
     "Queue",
+    "RemoteFolder",
     "Repository",
     "RepositorySize",
     "Row",

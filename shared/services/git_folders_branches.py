@@ -30,6 +30,11 @@ from shared.services.manifests import ManifestStore
 
 LEASE = "leases/commit"
 """The committer's own: the mirror is its, and a branch must not follow a commit that is just being replaced."""
+HOME = "%home"
+_HOME_MESSAGE = """An empty branch, meant to be the repository's default branch
+
+A Git folder is created on the default branch, and then brought to its own.
+"""
 _SOURCE = "folder-branches"
 type _End = tuple[str | None, str | None]
 """Where a branch is to stand: its commit and that commit's root tree."""
@@ -101,6 +106,21 @@ class FolderBranchService:
             if mark is None or not folders:
                 return Advance()
             return self._advance(mark.commit, folders, still_held)
+
+    def default_branch(self) -> str | None:
+        """The branch that a clone of the repository checks out."""
+        return self._branches.default_branch()
+
+    def ensure_home(self) -> str:
+        """Make the small branch that is meant to be the default one, where it is missing; returns its name."""
+        home = f"{self._prefix}{HOME}"
+        if home not in self._branches.heads(home):
+            mark = self._manifests.mark()
+            commits = self._branches.since(mark.commit, None) if mark else []
+            links = [Link(EMPTY_TREE, c.committer, c.committer, _HOME_MESSAGE) for c in commits]
+            made = self._branches.build([BranchChain(None, tuple(links))]) if links else []
+            self._branches.push([BranchMove(home, commit) for commit in made])
+        return home
 
     def _advance(self, target: str, folders: list[GitFolder], still_held: Callable[[], None]) -> Advance:
         heads = self._branches.heads(self._prefix)

@@ -8,6 +8,7 @@ it listens to takes it at once, where one sent by a client waits for the next po
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from shared.domain.batches import Batch, ChangeKind, Failure
 from shared.domain.batching import make_batches
 from shared.domain.codec import encode_batch
+from shared.domain.git_folders import hidden, on_the_move
 from shared.domain.planning import EVERYTHING, Plan, TreeListing, Wanted, compare
 from shared.domain.runs import Phase, RunStatus
 from shared.errors import DamagedBlob
@@ -24,6 +26,7 @@ from shared.protocols import BlobStore, Repository, Row
 from shared.services.batch_rows import BatchStore, batch_blob, export_message
 from shared.services.branch import look_at_branch
 from shared.services.findings import FindingStore
+from shared.services.git_folders_store import GitFolderStore
 from shared.services.listing import TreeLister
 from shared.services.manifests import ManifestStore
 from shared.services.run_acts import RunActs
@@ -55,12 +58,14 @@ class PlanService:
         findings: FindingStore,
         blobs: BlobStore,
         acts: RunActs,
+        git_folders: GitFolderStore,
         root: str,
         guard_share: float,
         budget_seconds: float,
     ) -> None:
         self._lister, self._repository, self._manifests, self._runs = lister, repository, manifests, runs
         self._batches, self._findings, self._blobs, self._acts = batches, findings, blobs, acts
+        self._git_folders = git_folders
         self._root, self._guard_share, self._budget = root, guard_share, budget_seconds
 
     def plan(self, run_id: str) -> PlanStep:
@@ -98,12 +103,15 @@ class PlanService:
     def _make_plan(self, run_id: str, row: Row) -> bool:
         """List, compare, and store the plan; False where the time slice ended first."""
         wanted = self._wanted(row)
+        epochs = self._epochs(run_id)
         with ThreadPoolExecutor(1, thread_name_prefix="plan") as beside:
             looking = beside.submit(look_at_branch, self._repository, self._manifests, self._root)
             listing = self._lister.list_tree(run_id, self._root, self._budget, wanted)
             if listing is None:
                 return False
             view = looking.result()
+        # A folder that is being made a Git folder may have been seen half: absence proves nothing there.
+        listing = hidden(listing, on_the_move(epochs, self._git_folders.moving()))
         plan = compare(
             listing,
             view.manifest,
@@ -123,7 +131,19 @@ class PlanService:
         )
         # The first of several planners decides: the batches of the others are never entered.
         self._blobs.create(plan_blob(run_id), encode_plan(stored))
+        self._blobs.delete(_epochs_blob(run_id))
         return True
+
+    def _epochs(self, run_id: str) -> dict[str, int]:
+        """Where Git folders stood before anything was listed; the first step of several says so."""
+        name = _epochs_blob(run_id)
+        self._blobs.create(name, json.dumps(self._git_folders.moving()).encode())
+        try:
+            found: dict[str, int] = json.loads(self._blobs.get(name))
+        except DamagedBlob:
+            # What was listed before is not proved any more: every folder counts as having moved.
+            return {path: epoch - 1 for path, epoch in self._git_folders.moving().items()}
+        return found
 
     def _wanted(self, row: Row) -> Wanted:
         retry_of = row.get("retry_of")
@@ -162,6 +182,10 @@ class PlanService:
         waiting = self._batches.enter(run_id, stored.batches)
         self._runs.update(run_id, phase=Phase.EXPORTING.value, **stored.counts)
         return waiting
+
+
+def _epochs_blob(run_id: str) -> str:
+    return f"gitfolders/epochs-{run_id}.json"
 
 
 def _messages(run_id: str, batch_ids: Iterable[str]) -> tuple[str, ...]:

@@ -57,8 +57,12 @@ class Access:
         self._settings, self._vault, self._clock = settings, vault, clock
         s = settings
         self.workspace = self._tokens(s.databricks_token_secret, s.databricks_token, DATABRICKS_SCOPE, credential)
-        git = self._tokens(s.git_token_secret, s.git_token, AZURE_DEVOPS_SCOPE, credential)
+        git = self._git = self._tokens(s.git_token_secret, s.git_token, AZURE_DEVOPS_SCOPE, credential)
         self.repository = GitAuthorization(git, basic=bool(s.git_token_secret or s.git_token))
+
+    def git_token(self) -> str | None:
+        """The configured token for the repository, which Databricks is given as a credential; None by identity."""
+        return self._git() if self._settings.git_token_secret or self._settings.git_token else None
 
     @property
     def restore(self) -> Tokens | None:

@@ -21,18 +21,18 @@ from shared.services.verify import VerifyService
 from shared.settings import Settings
 from shared.wiring.audit import audit_care
 from shared.wiring.deferred import deferred
-from shared.wiring.git_folders import folder_branches
+from shared.wiring.git_folders import folder_branches, git_folder_store
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
 
-def _lister(settings: Settings, a: Adapters, pool: ThreadPoolExecutor) -> TreeLister:
+def tree_lister(settings: Settings, a: Adapters, pool: ThreadPoolExecutor) -> TreeLister:
     return TreeLister(a.workspace, a.blobs, a.clock, pool, settings.workspace_threads)
 
 
 def plan_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores) -> PlanService:
     return PlanService(
-        lister=_lister(settings, a, pool),
+        lister=tree_lister(settings, a, pool),
         repository=a.repository,
         manifests=s.manifests,
         runs=s.runs,
@@ -40,6 +40,7 @@ def plan_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: S
         findings=s.findings,
         blobs=a.blobs,
         acts=s.acts,
+        git_folders=git_folder_store(a),
         root=settings.backup_root,
         guard_share=settings.deletion_guard_share,
         budget_seconds=settings.step_budget_seconds,
@@ -124,7 +125,7 @@ def verify_service(settings: Settings, a: Adapters, s: Stores) -> VerifyService:
 
 def rebuild_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores) -> RebuildService:
     return RebuildService(
-        lister=_lister(settings, a, pool),
+        lister=tree_lister(settings, a, pool),
         repository=a.repository,
         blobs=a.blobs,
         manifests=s.manifests,

@@ -23,6 +23,7 @@ from shared.services.doctor import DoctorService
 from shared.services.drive import DriveService
 from shared.services.export import ExportService
 from shared.services.form_tokens import FormTokens
+from shared.services.git_folders import GitFolderService
 from shared.services.guarded_restores import GuardedRestores
 from shared.services.history import HistoryService
 from shared.services.maintenance import MaintenanceStore
@@ -39,10 +40,18 @@ from shared.services.verify import VerifyService
 from shared.services.watch import WatchService
 from shared.settings import Settings
 from shared.wiring.audit import audit_access
-from shared.wiring.backup import drive_service, export_service, plan_service, rebuild_service, verify_service
+from shared.wiring.backup import (
+    drive_service,
+    export_service,
+    plan_service,
+    rebuild_service,
+    tree_lister,
+    verify_service,
+)
 from shared.wiring.credentials import Credentials, credential_services
 from shared.wiring.diagnosis import doctor_service
 from shared.wiring.gate import access_service
+from shared.wiring.git_folders import git_folder_service
 from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.messengers import write_logs
 from shared.wiring.outside import Adapters, connect
@@ -81,6 +90,7 @@ class Services:
     telling: Telling
     credentials: Credentials
     poison: PoisonService
+    git_folders: GitFolderService
     telemetry: Telemetry
     access: AccessService
     form_tokens: FormTokens
@@ -151,6 +161,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         telling=told,
         credentials=credentials,
         poison=poison,
+        git_folders=git_folder_service(settings, a, pool, s, tree_lister(settings, a, pool)),
         telemetry=a.telemetry,
         access=access,
         form_tokens=FormTokens(a.blobs, a.clock),

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from shared.domain.git_folders import Limits
+from shared.services.git_folders import GitFolderService
+from shared.services.git_folders_aside import Aside
 from shared.services.git_folders_branches import FolderBranchService
+from shared.services.git_folders_convert import FolderConverter
+from shared.services.git_folders_kept import SnapshotStore
+from shared.services.git_folders_operations import OperationStore
+from shared.services.git_folders_plan import GitFolderPlanner
+from shared.services.git_folders_rollback import FolderRollback
 from shared.services.git_folders_store import GitFolderStore
+from shared.services.git_folders_tree import FolderTrees
+from shared.services.listing import TreeLister
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
@@ -21,4 +34,69 @@ def folder_branches(settings: Settings, a: Adapters, s: Stores) -> FolderBranchS
         findings=s.findings,
         blobs=a.blobs,
         prefix=settings.git_folder_branches,
+    )
+
+
+def git_folder_service(
+    settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores, lister: TreeLister
+) -> GitFolderService:
+    store, root = git_folder_store(a), settings.backup_root
+    operations = OperationStore(a.tables, a.blobs, a.clock, s.recorder)
+    linked = folder_branches(settings, a, s)
+    limits = Limits(
+        settings.git_folder_notebooks,
+        settings.git_folder_files,
+        settings.git_folder_megabytes * 2**20,
+        settings.git_folders_most,
+    )
+    # As for restores: who reads for the backup need not have the right to write.
+    trees = FolderTrees(a.restoring or a.workspace, pool, settings.scratch)
+    kept = SnapshotStore(operations, a.git_folders, pool)
+    aside = Aside(a.git_folders, trees, store, kept, root=root, aside_root=settings.aside)
+    converter = FolderConverter(
+        host=a.git_folders,
+        trees=trees,
+        aside=aside,
+        branches=linked,
+        store=store,
+        operations=operations,
+        kept=kept,
+        manifests=s.manifests,
+        runs=s.runs,
+        limits=limits,
+        prefix=settings.git_folder_branches,
+        root=root,
+    )
+    rollback = FolderRollback(
+        host=a.git_folders,
+        trees=trees,
+        aside=aside,
+        store=store,
+        operations=operations,
+        kept=kept,
+        begin_to_move=converter.begin_to_move,
+    )
+    planner = GitFolderPlanner(
+        lister=lister,
+        manifests=s.manifests,
+        host=a.git_folders,
+        linked=linked,
+        store=store,
+        operations=operations,
+        limits=limits,
+        prefix=settings.git_folder_branches,
+        root=root,
+        budget_seconds=settings.step_budget_seconds,
+    )
+    return GitFolderService(
+        planner=planner,
+        converter=converter,
+        rollback=rollback,
+        store=store,
+        operations=operations,
+        runs=s.runs,
+        blobs=a.blobs,
+        clock=a.clock,
+        budget_seconds=settings.step_budget_seconds,
+        stall=timedelta(minutes=settings.stall_minutes),
     )

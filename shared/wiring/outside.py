@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.adapters.change_log import AuditTable
+from shared.adapters.git_folders import DatabricksGitFolders
 from shared.adapters.identity import Tokens
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.storage import StorageClients, blobs_of_account
@@ -15,6 +16,7 @@ from shared.protocols import (
     BlobStore,
     ChangeLog,
     FolderBranches,
+    GitFolders,
     Mailer,
     MessageBox,
     NoTelemetry,
@@ -60,6 +62,7 @@ class Adapters:
     tables: Tables
     clock: Clock
     branches: FolderBranches
+    git_folders: GitFolders
     changes: ChangeLog | None = None
     anchors: BlobStore | None = None
     mailer: Mailer | None = None
@@ -91,6 +94,7 @@ def connect(settings: Settings) -> Adapters:
 
     workspace, restore = workspace_by(access.workspace), access.restore
     restoring = workspace_by(restore) if restore else None
+    writer = restoring or workspace
     warehouse = settings.databricks_warehouse_id
     repository = deferred(lambda: _repository(settings, access, "mirror.git"))
     return Adapters(
@@ -104,6 +108,7 @@ def connect(settings: Settings) -> Adapters:
         tables=deferred(clients.tables),
         clock=clock,
         branches=deferred(lambda: repository.branches()),
+        git_folders=_git_folders(settings, writer, access),
         changes=AuditTable(workspace, warehouse, clock, restoring) if warehouse else None,
         anchors=_anchors(settings, clients, credential),
         mailer=connect_mailer(settings, credential),
@@ -133,6 +138,12 @@ def _meter(settings: Settings, access: Access) -> SizeMeter:
     from shared.adapters.repository_size import GitSizeMeter
 
     return GitSizeMeter(settings.git_remote_url, access.repository, ca_file=settings.git_ca_file)
+
+
+def _git_folders(settings: Settings, workspace: DatabricksWorkspace, access: Access) -> DatabricksGitFolders:
+    """Git folders are made by whoever may write to the workspace."""
+    provider, email = settings.git_folder_provider, settings.committer_email
+    return DatabricksGitFolders(workspace, settings.git_remote_url, provider, access.git_token, email)
 
 
 def _storage(settings: Settings, credential: Credential) -> StorageClients:

@@ -15,12 +15,14 @@ from urllib.parse import urlparse
 import pytest
 import requests
 from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import DatabricksError
 from databricks.sdk.errors import NotFound as SdkNotFound
 from databricks.sdk.errors import ResourceAlreadyExists as SdkAlreadyExists
 from databricks.sdk.service.workspace import ExportFormat as SdkFormat
-from databricks.sdk.service.workspace import ImportFormat
+from databricks.sdk.service.workspace import ImportFormat, RepoAccessControlRequest, RepoPermissionLevel
 from databricks.sdk.service.workspace import Language as SdkLanguage
 
+from local.git_server import REPOSITORY, person_commits
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import SystemClock
@@ -181,19 +183,33 @@ def test_edits_by_people_are_rows_of_the_audit_table(workspace: Served) -> None:
     assert json.loads(row["request_params"])["path"] == path
 
 
-def test_the_vendors_sdk_manages_git_folders_and_credentials(workspace: Served) -> None:
+def test_the_vendors_sdk_manages_git_folders_and_credentials(workspace: Served, serve: Serve) -> None:
     client = WorkspaceClient(host=workspace.url, token=TOKEN)
-    credential = client.git_credentials.create(
-        "azureDevOpsServices", git_username="ada", personal_access_token="secret"
-    )
+    credential = client.git_credentials.create("azureDevOpsServices", git_username="ada", personal_access_token=TOKEN)
     assert [c.git_username for c in client.git_credentials.list()] == ["ada"]
     client.workspace.mkdirs("/Clients/git")
-    url, path = "https://dev.azure.com/o/p/_git/r", "/Clients/git/acme"
+    served = serve("local.git_server")
+    repository = served.folder / REPOSITORY
+    person_commits(repository, "main", {"etl/load.py": "# Databricks notebook source\n1\n", "a.txt": "a"}, "ada")
+    subprocess.run(["git", "-C", str(repository), "branch", "acme", "main"], check=True)
+    url, path = f"{served.url}/{REPOSITORY}", "/Clients/git/acme"
     repo = client.repos.create(url, "azureDevOpsServices", path=path)
     assert [str(o.object_type) for o in client.workspace.list("/Clients/git")] == ["ObjectType.REPO"]
     with pytest.raises(SdkAlreadyExists):
         client.repos.create(url, "azureDevOpsServices", path=path)
     assert repo.id and credential.credential_id
+    listed = {str(o.path): str(o.object_type) for o in client.workspace.list(path, recursive=True)}
+    assert listed == {f"{path}/etl/load": "ObjectType.NOTEBOOK", f"{path}/a.txt": "ObjectType.FILE"}
+    with pytest.raises(DatabricksError):
+        client.repos.update(repo.id, branch="none")
+    levels = [RepoAccessControlRequest(group_name="acme", permission_level=RepoPermissionLevel.CAN_EDIT)]
+    client.repos.set_permissions(str(repo.id), access_control_list=levels)
+    told = client.repos.get_permissions(str(repo.id)).access_control_list or []
+    assert [a.group_name for a in told for p in a.all_permissions or [] if not p.inherited] == ["acme"]
+    workspace.control("limits", {"notebooks": 0})
+    with pytest.raises(DatabricksError):
+        client.repos.create(url, "azureDevOpsServices", path="/Clients/git/other")
+    workspace.control("limits", {"notebooks": 5})
     client.repos.update(repo.id, branch="acme")
     assert [(r.path, r.branch) for r in client.repos.list(path_prefix="/Clients")] == [(path, "acme")]
     client.repos.delete(repo.id)

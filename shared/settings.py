@@ -137,7 +137,7 @@ class Settings(AccessSettings, RemoteSettings):
     staging_retention_days: Annotated[int, Field(**_alias("BACKUP_STAGING_RETENTION_DAYS"), ge=0)] = 7
     manifest_retention_days: Annotated[int, Field(**_alias("BACKUP_MANIFEST_RETENTION_DAYS"), ge=1)] = 35
     restore_retention_days: Annotated[int, Field(**_alias("BACKUP_RESTORE_RETENTION_DAYS"), ge=1)] = 90
-    audit_anchor_uri: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_URI"), pattern="^https://")] = None
+    audit_anchor_uri: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_URI"))] = None
     audit_retention_days: Annotated[int, Field(**_alias("BACKUP_AUDIT_RETENTION_DAYS"), ge=0)] = 0
     audit_anchor_container: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_CONTAINER"))] = None
     audit_lost: Annotated[AuditHead | None, NoDecode, Field(**_alias("BACKUP_AUDIT_LOST"))] = None
@@ -241,12 +241,6 @@ class Settings(AccessSettings, RemoteSettings):
             raise ValueError("must be one plain mail address such as backup@example.com")
         return value
 
-    @field_validator("key_vault_uri", "pat_api_url")
-    @classmethod
-    def _safe_to_call(cls, value: str | None) -> str | None:
-        """Tokens go there."""
-        return checked_url(value) if value else None
-
     @field_validator("databricks_host")
     @classmethod
     def _host_with_scheme(cls, value: str) -> str:
@@ -259,6 +253,7 @@ class Settings(AccessSettings, RemoteSettings):
         "storage_blob_uri",
         "storage_queue_uri",
         "storage_table_uri",
+        "audit_anchor_uri",
         "mail_endpoint",
         "otlp_endpoint",
         "key_vault_uri",
@@ -266,6 +261,7 @@ class Settings(AccessSettings, RemoteSettings):
     )
     @classmethod
     def _tls_but_on_this_machine(cls, value: str | None) -> str | None:
+        """Tokens go there."""
         return checked_url(value) if value else value
 
     @field_validator("smtp_url")

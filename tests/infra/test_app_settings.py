@@ -73,7 +73,15 @@ def test_the_app_starts_with_what_the_template_makes(variant: str, monkeypatch: 
     for name in KNOWN:
         monkeypatch.delenv(name, raising=False)
     # What only Azure can know is a placeholder in a deployment that is worked out here.
-    real = {"BACKUP_MAIL_FROM": "backup@example.com", "BACKUP_AUDIT_ANCHOR_URI": "https://a.blob.core.windows.net/"}
+    real = {
+        "BACKUP_MAIL_FROM": "backup@example.com",
+        "BACKUP_AUDIT_ANCHOR_URI": "https://a.blob.core.windows.net/",
+        "KEY_VAULT_URI": "https://a.vault.azure.net/",
+        **{
+            f"AzureWebJobsStorage__{n}ServiceUri": f"https://a.{n}.core.windows.net/"
+            for n in ("blob", "queue", "table")
+        },
+    }
     for name, value in _settings(**VARIANTS[variant]).items():
         monkeypatch.setenv(name, real.get(name, value))
     settings = Settings.model_validate({})

@@ -87,6 +87,7 @@ ADDRESSES = {
     "storage_table_uri": "AzureWebJobsStorage__tableServiceUri",
     "mail_endpoint": "BACKUP_MAIL_ENDPOINT",
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "audit_anchor_uri": "BACKUP_AUDIT_ANCHOR_URI",
     "key_vault_uri": "KEY_VAULT_URI",
     "app_url": "BACKUP_URL",
 }

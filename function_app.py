@@ -19,6 +19,7 @@ from functions import (
     reports_http,
     runs_http,
     telling,
+    volume_http,
 )
 from shared.wiring.gate import platform_signs_in
 
@@ -39,3 +40,4 @@ app.register_functions(credentials_http.blueprint)
 app.register_functions(openapi.blueprint)
 app.register_functions(telling.blueprint)
 app.register_functions(git_folders_http.blueprint)
+app.register_functions(volume_http.blueprint)

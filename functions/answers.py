@@ -24,6 +24,7 @@ _STATUS_BY_CODE = {
     "unknown_run": 404,
     "unknown_maintenance": 404,
     "unknown_moment": 404,
+    "not_compared": 404,
     "not_in_backup": 404,
     "unknown_restore": 404,
     "unknown_credential": 404,

@@ -77,6 +77,11 @@ ROUTES: Mapping[str, RouteRule] = {
     "page_restore_now": RouteRule(Right.RESTORE, Tells.INSIDE),
     "page_result": RouteRule(Right.RESTORE, Tells.INSIDE),
     "page_undo": RouteRule(Right.RESTORE, Tells.INSIDE),
+    "get_listing": RouteRule(Right.READ, Tells.ALL),
+    "get_parity": RouteRule(Right.READ, Tells.ALL),
+    "get_parity_day": RouteRule(Right.READ, Tells.ALL),
+    "keep_parity": RouteRule(Right.OPERATE, Tells.ALL),
+    "keep_import": RouteRule(Right.OPERATE),
     "get_audit": RouteRule(Right.AUDIT),
     "get_audit_verify": RouteRule(Right.AUDIT),
 }

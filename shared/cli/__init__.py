@@ -13,6 +13,7 @@ from shared.cli import (
     doctor,
     git_folders,
     operations,
+    parity,
     poison,
     recovery,
     reports,
@@ -27,7 +28,7 @@ from shared.cli.terminal import notes
 __all__ = ["Client", "app", "follow", "notes"]
 
 app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
-_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor, setup, volume)
+_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor, setup, volume, parity)
 for part in (module.app for module in _PARTS):
     app.registered_commands += part.registered_commands
 

@@ -29,6 +29,7 @@ Below = Annotated[
 
 @app.command("import-volume")
 def import_volume(
+    context: typer.Context,
     folder: Volume,
     below: Below = "",
     branch: Annotated[str, typer.Option(help="The branch that the copies go to.")] = "imported/volume",
@@ -39,6 +40,7 @@ def import_volume(
     headerless: Annotated[
         bool, typer.Option("--headerless", help="Take files without a notebook's first line.")
     ] = False,
+    record: Annotated[bool, typer.Option(help="Have the app record the import in its audit trail.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Bring dated full copies into Git, each as one commit. Ends with 1 if a copy was refused.
@@ -56,6 +58,11 @@ def import_volume(
         print_json([_json(outcome) for outcome in outcomes])
     else:
         _show(outcomes)
+    if record:
+        copies = [{"name": o.name, "status": o.status, "commit": o.commit} for o in outcomes]
+        context.obj.call(
+            "POST", "volume-imports", json={"branch": "the backup's" if as_root else branch, "copies": copies}
+        )
     raise typer.Exit(1 if any(o.status == "refused" for o in outcomes) else 0)
 
 

@@ -70,6 +70,8 @@ class AuditAction(StrEnum):
     CREDENTIALS_CHECKED = "credentials_checked"
     MESSAGE_REQUEUED = "message_requeued"
     MESSAGE_DROPPED = "message_dropped"
+    VOLUME_IMPORTED = "volume_imported"
+    PARITY_COMPARED = "parity_compared"
 
 
 class AuditResult(StrEnum):

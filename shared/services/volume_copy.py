@@ -54,6 +54,11 @@ class CopyReader:
         self._is_asked = bool(below)
         self._below = f"{below.strip('/')}/" if below.strip("/.") else ""
 
+    @property
+    def root(self) -> str:
+        """The workspace folder that the copies are of."""
+        return self._root
+
     def read(self, copy: str, keep: Callable[[CopiedNotebook, bytes], None] | None = None) -> ReadCopy:
         """Read a copy once, each file by itself; `keep` is told of each notebook with its bytes."""
         found = ReadCopy()

@@ -27,6 +27,7 @@ from shared.services.git_folders import GitFolderService
 from shared.services.guarded_restores import GuardedRestores
 from shared.services.history import HistoryService
 from shared.services.maintenance import MaintenanceStore
+from shared.services.parity import ParityService
 from shared.services.plan import PlanService
 from shared.services.poison import PoisonService
 from shared.services.rebuild import RebuildService
@@ -59,6 +60,7 @@ from shared.wiring.people import attribution_service, digest_service, report_ser
 from shared.wiring.recovery import content_cache, history_service, restore_service
 from shared.wiring.stores import Stores
 from shared.wiring.telling import WORK_QUEUES, Telling, telling
+from shared.wiring.volume import parity_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Services:
     dashboard: DashboardService
     reports: ReportService
     digests: DigestService
+    parity: ParityService
     telling: Telling
     credentials: Credentials
     poison: PoisonService
@@ -158,6 +161,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         dashboard=dashboard_service(a, s, restores, capacity, credentials.watch),
         reports=reports,
         digests=digest_service(settings, a, reports),
+        parity=parity_service(a, s, history, capacity),
         telling=told,
         credentials=credentials,
         poison=poison,

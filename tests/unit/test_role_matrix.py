@@ -64,6 +64,11 @@ MATRIX = {
     "page_restore_now": "SO",
     "page_result": "SO",
     "page_undo": "SO",
+    "get_listing": "RSAO",
+    "get_parity": "RSAO",
+    "get_parity_day": "RSAO",
+    "keep_parity": "O",
+    "keep_import": "O",
     "get_audit": "AO",
     "get_audit_verify": "AO",
 }

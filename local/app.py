@@ -14,6 +14,7 @@ import typer
 from local.processes import StartFailed
 from local.system import DataInUse, LocalSystem, SystemOptions, wait_forever
 from shared.cli import Client, follow, notes
+from shared.cli.terminal import plain
 
 
 def main(
@@ -56,7 +57,7 @@ def _back_up(system: LocalSystem) -> dict[str, Any]:
         active = wait_for_new_run(client, before)
     run = follow(client, active["run_id"], show=True)
     for failure in run["failures"][:20]:
-        notes.print(f"  {failure['code']} {failure['path']}: {failure['reason']}", markup=False)
+        notes.print(plain(f"  {failure['code']} {failure['path']}: {failure['reason']}"), markup=False)
     sys.stdout.write(json.dumps(summary(run, system.peaks())) + "\n")
     sys.stdout.flush()
     return run

@@ -34,9 +34,9 @@ from shared.redaction import remember
 from shared.settings import Settings
 from shared.wiring.access import Access, Credential, connect_vault, identity
 from shared.wiring.deferred import deferred
-from shared.wiring.diagnosis import connect_probes
 from shared.wiring.git import find_git
 from shared.wiring.messengers import connect_mailer, connect_telemetry
+from shared.wiring.probes import connect_probes
 
 if TYPE_CHECKING:
     from shared.adapters.repository import GitRepository

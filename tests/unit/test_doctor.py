@@ -19,7 +19,7 @@ from shared.services.doctor import Check, DoctorService, Finding, Level, worst
 from shared.services.doctor_state import SettingFacts, host_finding, settings_finding
 from shared.services.doctor_systems import Systems, system_checks
 from shared.services.state_version import KEY, STATE_VERSION
-from shared.wiring.diagnosis import HOST_JSON
+from shared.wiring.probes import HOST_JSON
 from tests.faults.living import fill
 from tests.unit.fake_app import FakeApp, fake_app
 

@@ -56,11 +56,11 @@ from shared.wiring.git_folders import git_folder_service
 from shared.wiring.insight import capacity_service, dashboard_service
 from shared.wiring.messengers import write_logs
 from shared.wiring.outside import Adapters, connect
+from shared.wiring.parity import parity_service
 from shared.wiring.people import attribution_service, digest_service, report_service
 from shared.wiring.recovery import content_cache, history_service, restore_service
 from shared.wiring.stores import Stores
 from shared.wiring.telling import WORK_QUEUES, Telling, telling
-from shared.wiring.volume import parity_service
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,12 @@ from shared.adapters.repository import GitRepository
 from shared.adapters.volume_copies import VolumeCopies
 from shared.clock import SystemClock
 from shared.redaction import redact_logs
-from shared.services.capacity import CapacityService
-from shared.services.history import HistoryService
-from shared.services.parity import ParityService
 from shared.services.parity_check import BackedUp, ParityCheck
 from shared.services.volume_copy import CopyReader
 from shared.services.volume_import import VolumeImport
 from shared.settings import RemoteSettings
 from shared.wiring.access import identity
 from shared.wiring.git import find_git
-from shared.wiring.outside import Adapters
-from shared.wiring.stores import Stores
 
 IMPORT_BRANCH = "imported/volume"
 
@@ -47,11 +42,6 @@ def parity_check(folder: Path, below: str, app: BackedUp) -> tuple[VolumeCopies,
     volume = VolumeCopies(folder)
     reader = CopyReader(volume, settings.backup_root, below, headerless=True)
     return volume, ParityCheck(reader, app, remote_repository(settings, settings.git_branch, "parity.git"))
-
-
-def parity_service(a: Adapters, s: Stores, history: HistoryService, capacity: CapacityService) -> ParityService:
-    """Where the function app keeps what was compared."""
-    return ParityService(a.tables, a.blobs, s.recorder, history, capacity)
 
 
 def remote_repository(settings: RemoteSettings, branch: str, mirror: str) -> GitRepository:

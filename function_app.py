@@ -18,6 +18,7 @@ from functions import (
     recovery_http,
     reports_http,
     runs_http,
+    tags_http,
     telling,
     volume_http,
 )
@@ -41,3 +42,4 @@ app.register_functions(openapi.blueprint)
 app.register_functions(telling.blueprint)
 app.register_functions(git_folders_http.blueprint)
 app.register_functions(volume_http.blueprint)
+app.register_functions(tags_http.blueprint)

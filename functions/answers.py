@@ -27,6 +27,7 @@ _STATUS_BY_CODE = {
     "not_compared": 404,
     "not_in_backup": 404,
     "unknown_restore": 404,
+    "tag_taken": 409,
     "unknown_credential": 404,
     "not_rotatable": 409,
     "user_token_needed": 409,

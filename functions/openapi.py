@@ -43,6 +43,7 @@ from shared.domain.credentials import CredentialKind
 from shared.domain.git_folder_request import OperationBody
 from shared.domain.restore_request import RestoreBody, UndoBody
 from shared.domain.restores import Outcome
+from shared.domain.tag_request import TagBody
 from shared.domain.versions import VersionKind
 from shared.domain.volume_requests import ImportBody, ParityBody
 from shared.services.git_folders_operations import OperationKind, OperationStatus
@@ -203,6 +204,26 @@ def _volume() -> Schema:
     }
 
 
+def _tags() -> Schema:
+    one = object_of(
+        ("name", "commit", "kind", "message", "tagger", "tagged_at"),
+        name=TEXT,
+        commit=TEXT,
+        kind=NULLABLE,
+        message=TEXT,
+        tagger=NULLABLE,
+        tagged_at=NULLABLE,
+    )
+    found = answers_of(object_of(("tags", "error"), tags=list_of(one), error=NULLABLE))
+    body = inlined(TagBody.model_json_schema())
+    return {
+        "/api/tags": {
+            "get": operation("list_tags", found),
+            "post": operation("create_tag", answers_of(one, 201), body=body),
+        }
+    }
+
+
 def _running() -> Schema:
     runs, checks = object_of(("runs",), runs=list_of(RUN)), object_of(("checks",), checks=list_of({"type": "object"}))
     ways = {"retry": ID, "confirm_deletions": ID}
@@ -319,6 +340,7 @@ def document() -> Schema:
             **_credentials(),
             **_git_folders(),
             **_volume(),
+            **_tags(),
         },
     }
 

@@ -18,8 +18,8 @@ from functions.gate import entered, seal
 from functions.highlighting import cells, source_of
 from functions.page_views import by_cells, crumbs, download, page, rows_of, see
 from functions.recording import record_read
-from functions.recovery_http import MOST_MOMENT, MOST_PATH, MOST_QUERY, ensure_restorer
-from functions.requests import asking, history_for, number, origin_of, text, told
+from functions.recovery_http import MOST_PATH, MOST_QUERY, ensure_restorer
+from functions.requests import as_of, asking, history_for, number, origin_of, text, told
 from functions.version_views import commit_json, found_json, listed_json, version_json
 from shared.domain.access import Caller
 from shared.domain.audit import AuditAction
@@ -117,7 +117,7 @@ def page_browse(req: func.HttpRequest) -> func.HttpResponse:
             return _empty(req)
         return page(req, "found.html", query=query, deleted=deleted, found=found, most=MOST_FOUND)
     history = history_for(req)
-    path, at = text(req, "path", MOST_PATH, default=history.root), text(req, "at", MOST_MOMENT, default=LATEST)
+    path, at = text(req, "path", MOST_PATH, default=history.root), as_of(req, "at", LATEST)
     if at == LATEST and _nothing_yet():
         return _empty(req)
     moment = history.moment(at)
@@ -173,7 +173,7 @@ def _earlier(versions: list[IndexedVersion], index: int) -> IndexedVersion | Non
 @paged
 def page_preview(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/preview?path=&at=&download=`: a version, cell by cell, or its bytes as a file."""
-    path, at = text(req, "path", MOST_PATH), text(req, "at", MOST_MOMENT, default=LATEST)
+    path, at = text(req, "path", MOST_PATH), as_of(req, "at", LATEST)
     found = services().content.at(path, at)
     record_read(req, AuditAction.PREVIEWED, path, at=at, commit=found.commit, sha256=found.sha256)
     if req.params.get("download") == "true":
@@ -196,7 +196,7 @@ def page_compare(req: func.HttpRequest) -> func.HttpResponse:
     `from_path` is where a notebook that was renamed was before.
     """
     path = text(req, "path", MOST_PATH)
-    before, after = text(req, "from", MOST_MOMENT, default=LATEST), text(req, "to", MOST_MOMENT, default=LIVE)
+    before, after = as_of(req, "from", LATEST), as_of(req, "to", LIVE)
     former = text(req, "from_path", MOST_PATH, default=path)
     found = services().compare.compare(path, before, after, before_path=former)
     record_read(req, AuditAction.PREVIEWED, path, at=before, compared_with=after, former_path=former)

@@ -10,7 +10,7 @@ import azure.functions as func
 
 from functions.answers import answer, guarded, guarded_async
 from functions.recording import record_read
-from functions.requests import asking, history_for, number, origin_of, read_body, text
+from functions.requests import as_of, asking, history_for, number, origin_of, read_body, text
 from functions.tracing import traced
 from functions.version_views import commit_json, found_json, listed_json, version_json
 from shared.domain.audit import AuditAction
@@ -23,7 +23,7 @@ blueprint = df.Blueprint()
 
 MOST_FOUND, MOST_VERSIONS, MOST_RESTORES, MOST_ITEMS = 500, 500, 200, 1_000
 MOST_LISTED = 5_000
-MOST_QUERY, MOST_PATH, MOST_MOMENT = 200, 4_096, 64
+MOST_QUERY, MOST_PATH = 200, 4_096
 STEP_RETRY = df.RetryOptions(first_retry_interval_in_milliseconds=5_000, max_number_of_attempts=10)
 
 
@@ -43,7 +43,7 @@ def get_tree(req: func.HttpRequest) -> func.HttpResponse:
     history = history_for(req)
     path = text(req, "path", MOST_PATH, default=history.root)
     limit, start = number(req, "limit", MOST_LISTED, 1, MOST_LISTED), number(req, "before", 0, 0, 10**9)
-    moment = history.moment(text(req, "at", MOST_MOMENT, default=LATEST))
+    moment = history.moment(as_of(req, "at", LATEST))
     folders, notebooks = history.children(path, moment.sequence, limit + 1, start)
     more = len(folders) + len(notebooks) > limit
     shown = [{"path": f, "name": f.rpartition("/")[2]} for f in folders[:limit]]
@@ -68,7 +68,7 @@ def get_versions(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def get_content(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/content?path=&at=`: the bytes of a notebook, or an object around its text."""
-    path, at = text(req, "path", MOST_PATH), text(req, "at", MOST_MOMENT, default=LATEST)
+    path, at = text(req, "path", MOST_PATH), as_of(req, "at", LATEST)
     found = services().content.at(path, at)
     # The tag saves a program that keeps a content sending it again; a browser is to keep none.
     headers = {"ETag": f'"{found.blob}"', "Cache-Control": "no-store"}
@@ -92,7 +92,8 @@ def get_diff(req: func.HttpRequest) -> func.HttpResponse:
     path, form = text(req, "path", MOST_PATH), text(req, "format", 10, default="json")
     if form not in ("json", "text"):
         raise ValueError("format must be json or text")
-    before, after = text(req, "from", MOST_MOMENT, default=LATEST), text(req, "to", MOST_MOMENT, default="live")
+    before = as_of(req, "from", LATEST)
+    after = as_of(req, "to", "live")
     found = services().compare.compare(path, before, after)
     record_read(req, AuditAction.CONTENT_READ, path, at=before, compared_with=after)
     if form == "text":

@@ -10,6 +10,7 @@ import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
 from shared.domain.access import ANONYMOUS, Caller
+from shared.domain.tags import MOST_MOMENT_CHARACTERS
 from shared.services.access import PrincipalNotBelieved
 from shared.services.scoped_history import ScopedHistory
 from shared.wiring import services
@@ -27,6 +28,11 @@ def text(req: func.HttpRequest, name: str, most: int, *, default: str | None = N
     if not value.startswith("/"):
         raise ValueError("path must be an absolute workspace path, such as /Clients/acme/load")
     return value.rstrip("/") or value
+
+
+def as_of(req: func.HttpRequest, name: str, default: str) -> str:
+    """A query parameter that says as of when. Raises `ValueError`."""
+    return text(req, name, MOST_MOMENT_CHARACTERS, default=default)
 
 
 def checked(name: str, value: str | None, most: int) -> str:

@@ -64,6 +64,8 @@ ROUTES: Mapping[str, RouteRule] = {
     "get_versions": RouteRule(Right.READ, Tells.NOTEBOOK),
     "get_content": RouteRule(Right.READ, Tells.NOTEBOOK),
     "get_diff": RouteRule(Right.READ, Tells.NOTEBOOK),
+    "list_tags": RouteRule(Right.READ),
+    "create_tag": RouteRule(Right.OPERATE),
     "get_change_report": RouteRule(Right.READ, Tells.FOLDER),
     "page_browse": RouteRule(Right.READ, Tells.INSIDE),
     "page_history": RouteRule(Right.READ, Tells.NOTEBOOK),

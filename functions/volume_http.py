@@ -9,7 +9,7 @@ import azure.functions as func
 
 from functions.answers import answer, guarded
 from functions.recording import record_read
-from functions.requests import number, origin_of, read_body, text, who_asks
+from functions.requests import as_of, number, origin_of, read_body, text, who_asks
 from functions.version_views import commit_json
 from shared.domain.audit import AuditAction
 from shared.domain.volume_requests import ImportBody, ParityBody
@@ -19,7 +19,7 @@ from shared.wiring import services
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 MOST_LISTED = 20_000
-MOST_MOMENT, MOST_PATH = 64, 4_096
+MOST_PATH = 4_096
 _LISTED = ("path", "language", "format", "blob", "size", "sha256")
 
 
@@ -28,7 +28,7 @@ _LISTED = ("path", "language", "format", "blob", "size", "sha256")
 def get_listing(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/listing?at=&after=&limit=`: every notebook as of a moment, with its blob, in path order."""
     history = services().history
-    moment = history.moment(text(req, "at", MOST_MOMENT, default=LATEST))
+    moment = history.moment(as_of(req, "at", LATEST))
     after, limit = text(req, "after", MOST_PATH, default=""), number(req, "limit", MOST_LISTED, 1, MOST_LISTED)
     later = (v.version for v in history.below(history.root, moment.sequence) if v.version.path > after)
     found = list(islice(later, limit + 1))

@@ -136,6 +136,7 @@ class Settings(AccessSettings, RemoteSettings):
     commit_max_megabytes: Annotated[int, Field(**_alias("BACKUP_COMMIT_MAX_MEGABYTES"), ge=1)] = 256
     staging_retention_days: Annotated[int, Field(**_alias("BACKUP_STAGING_RETENTION_DAYS"), ge=0)] = 7
     manifest_retention_days: Annotated[int, Field(**_alias("BACKUP_MANIFEST_RETENTION_DAYS"), ge=1)] = 35
+    tag_retention_months: Annotated[int, Field(**_alias("BACKUP_TAG_RETENTION_MONTHS"), ge=0)] = 0
     restore_retention_days: Annotated[int, Field(**_alias("BACKUP_RESTORE_RETENTION_DAYS"), ge=1)] = 90
     audit_anchor_uri: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_URI"))] = None
     audit_retention_days: Annotated[int, Field(**_alias("BACKUP_AUDIT_RETENTION_DAYS"), ge=0)] = 0

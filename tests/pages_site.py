@@ -153,6 +153,7 @@ def adapters_of(world: World, scratch: Path) -> Adapters:
         tables=world.tables,
         clock=world.clock,
         branches=mirror.branches(),
+        tags=mirror.tags(),
         git_folders=MemoryGitFolders(world.workspace, world.endpoints, PRINCIPAL),
     )
 

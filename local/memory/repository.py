@@ -11,7 +11,9 @@ from pathlib import Path
 
 from local.memory.branches import MemoryBranches
 from local.memory.commits import MemoryCommit, Tree
+from local.memory.tags import MemoryTags
 from shared.domain.blob_ids import blob_id
+from shared.domain.tags import Tag
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
 
@@ -24,6 +26,7 @@ class MemoryRemote:
     commits: dict[str, MemoryCommit] = field(default_factory=dict)
     head: str | None = None
     branches: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, Tag] = field(default_factory=dict)
     default_branch: str = "main"
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -72,6 +75,7 @@ class MemoryRemote:
         with self.lock:
             self.head = None
             self.branches.clear()
+            self.tags.clear()
             self.commits.clear()
             self.blobs.clear()
 
@@ -104,6 +108,10 @@ class MemoryRepository:
     def branches(self) -> MemoryBranches:
         """The branches of Git folders of the same remote."""
         return MemoryBranches(self._remote)
+
+    def tags(self) -> MemoryTags:
+        """The tags of the same remote."""
+        return MemoryTags(self._remote)
 
     def fetch(self) -> str | None:
         """See `Repository.fetch`."""

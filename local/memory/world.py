@@ -126,10 +126,11 @@ class World:
     def process(self, tap: Tap | None = None) -> Services:
         """Start the app anew; what the process before held in memory is gone."""
         repository: Any = self.remote.mirror(self.scratch)
+        reader: Any = self.remote.mirror(self.scratch)
         adapters = Adapters(
             workspace=self.workspace,
             repository=repository,
-            reader=self.remote.mirror(self.scratch),
+            reader=reader,
             meter=MemoryMeter(self.remote.contents),
             blobs=self.blobs,
             queue=self.queues,
@@ -137,6 +138,7 @@ class World:
             tables=self.tables,
             clock=self.clock,
             branches=repository.branches(),
+            tags=reader.tags(),
             git_folders=MemoryGitFolders(self.workspace, self.endpoints, PRINCIPAL),
             changes=MemoryChangeLog(self.model, self.workspace.behaviour),
             anchors=self.anchors if self.settings.get("audit_anchor_container") else None,

@@ -29,6 +29,7 @@ SUBCOMMANDS = (
     "log",
     "ls-remote",
     "ls-tree",
+    "mktag",
     "push",
     "rev-list",
     "rev-parse",

@@ -44,6 +44,10 @@ class GitMirror:
         self._url, self.path, self._authorization, self._program = url, path, authorization, git
         self._opening = threading.Lock()
 
+    def beside(self, name: str) -> GitMirror:
+        """Another mirror of the same remote, in the folder where this one is."""
+        return GitMirror(self._url, self.path.with_name(name), self._authorization, self._program)
+
     def forget(self) -> None:
         """Remove the mirror; the next use makes it again."""
         shutil.rmtree(self.path, ignore_errors=True)

@@ -15,6 +15,7 @@ from shared.adapters.git_log import LOG_ARGUMENTS, read_log
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
 from shared.adapters.git_stream import commit_stream
+from shared.adapters.git_tags import GitTags
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import GitCommit, PointFile, Signature, WriteFile
 
@@ -45,6 +46,10 @@ class GitRepository:
     def branches(self) -> GitBranches:
         """The branches of Git folders, in the same mirror."""
         return GitBranches(self._mirror, self._ref)
+
+    def tags(self) -> GitTags:
+        """The remote's tags; one is made in the same mirror, which has what it names."""
+        return GitTags(self._mirror, self._is_held)
 
     def fetch(self) -> str | None:
         """See `Repository.fetch`."""
@@ -198,6 +203,11 @@ class GitRepository:
         self._deepen()
         arguments = ["log", "-z", "--format=%B", f"--grep=^{start}", head]
         return [m for m in self._mirror.text("read messages", *arguments).split("\0") if m]
+
+    def _is_held(self, commit: str) -> bool:
+        """Whether the branch holds a commit. With its history here, a tag of it is all that a push has to send."""
+        head = self.fetch()
+        return head is not None and self.contains(head, commit)
 
     def _held_by_remote(self, commit: str) -> bool:
         """Whether the server gives the commit: one that no branch names any more may stay for weeks, or go."""

@@ -19,6 +19,7 @@ from shared.cli import (
     reports,
     restoring,
     setup,
+    tags,
     volume,
 )
 from shared.cli.client import Client, find_client
@@ -28,7 +29,21 @@ from shared.cli.terminal import notes
 __all__ = ["Client", "app", "follow", "notes"]
 
 app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
-_PARTS = (operations, recovery, restoring, reports, audit, capacity, credentials, poison, doctor, setup, volume, parity)
+_PARTS = (
+    operations,
+    recovery,
+    restoring,
+    tags,
+    reports,
+    audit,
+    capacity,
+    credentials,
+    poison,
+    doctor,
+    setup,
+    volume,
+    parity,
+)
 for part in (module.app for module in _PARTS):
     app.registered_commands += part.registered_commands
 

@@ -14,6 +14,7 @@ from shared.cli import shown
 from shared.cli.client import find_client
 from shared.cli.operations import AsJson
 from shared.cli.terminal import is_read_by_a_person, out, plain, print_bytes, say
+from shared.domain.tags import AT_PREFIX
 
 app = typer.Typer()
 COMPLETION_SECONDS = 2
@@ -42,7 +43,8 @@ def _paths_from(context: typer.Context, incomplete: str) -> list[str]:
 
 
 NotebookPath = Annotated[str, typer.Argument(metavar="PATH", autocompletion=complete_path)]
-At = Annotated[str, typer.Option(metavar="REV|DATE", help="A commit, a date, a time, or `latest`.")]
+At = Annotated[str, typer.Option(metavar="REV|DATE", help="A commit, a date, a time, `tag:NAME`, or `latest`.")]
+Tagged = Annotated[str | None, typer.Option("--tag", metavar="NAME", help="As of this tag, instead of --at.")]
 AtOrLive = Annotated[str, typer.Option(metavar="REV|DATE", help="A commit, a date, a time, `latest`, or `live`.")]
 
 
@@ -65,13 +67,15 @@ def tree(
     context: typer.Context,
     path: Annotated[str | None, typer.Argument(autocompletion=complete_path)] = None,
     at: At = "latest",
+    tag: Tagged = None,
     limit: Annotated[int, typer.Option(min=1, max=5_000)] = 5_000,
     before: Annotated[str | None, typer.Option(metavar="NEXT", help="Go on where another page ended.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """What a folder held."""
     given = {"path": path, "before": before}
-    query = {"at": at, "limit": limit, **{name: value for name, value in given.items() if value}}
+    moment = f"{AT_PREFIX}{tag}" if tag else at
+    query = {"at": moment, "limit": limit, **{name: value for name, value in given.items() if value}}
     answer = context.obj.call("GET", "tree", params=query)
     shown.print_answer(answer, as_json, lambda: shown.tree(answer))
 
@@ -95,11 +99,12 @@ def show(
     context: typer.Context,
     path: NotebookPath,
     at: AtOrLive = "latest",
+    tag: Tagged = None,
     output: Annotated[Path | None, typer.Option(help="Write the bytes to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """The content of any version: with colours on a terminal, else its bytes unchanged."""
-    query = {"path": path, "at": at}
+    query = {"path": path, "at": f"{AT_PREFIX}{tag}" if tag else at}
     if output is None and (as_json or is_read_by_a_person()):
         answer = context.obj.call("GET", "content", params=query, headers={"Accept": "application/json"})
         shown.print_answer(answer, as_json, lambda: out.print(_highlighted(answer)))

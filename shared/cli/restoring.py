@@ -15,10 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from shared.cli import shown
 from shared.cli.client import Client
 from shared.cli.operations import AsJson
-from shared.cli.recovery import complete_path, write_file
+from shared.cli.recovery import Tagged, complete_path, write_file
 from shared.cli.restore_notebook import make_notebook
 from shared.cli.shown import Json
 from shared.cli.terminal import notes, out, print_json, say
+from shared.domain.tags import AT_PREFIX
 
 app = typer.Typer()
 POLL_SECONDS = 0.3
@@ -38,6 +39,7 @@ def restore(
     context: typer.Context,
     paths: Annotated[list[str] | None, typer.Argument(metavar="PATH...", autocompletion=complete_path)] = None,
     at: Annotated[str | None, typer.Option(metavar="REV|DATE", help="As of when.")] = None,
+    tag: Tagged = None,
     folder: Annotated[bool, typer.Option("--folder", help="PATH is a folder; so it is where it ends in /.")] = False,
     to: Annotated[str | None, typer.Option(metavar="FOLDER", help="Restore beside, below this folder.")] = None,
     suffix: Annotated[str, typer.Option(help="Restore beside, with this added to each name.")] = "",
@@ -52,6 +54,9 @@ def restore(
 ) -> None:
     """Restore notebooks, a folder, or everything: the plan first, then a question, then the proof."""
     where: Json = {"target": to, "suffix": suffix, "remove_extra": remove_extra}
+    if tag and at is not None:
+        _refuse("Give either --at or --tag.")
+    at = f"{AT_PREFIX}{tag}" if tag else at
     undoes = undo is not None
     if undoes and (not undo or paths or at is not None or folder or any(where.values())):
         _refuse(_UNDO_ALONE)

@@ -67,7 +67,7 @@ def _steps(year: int, full_copy: int) -> tuple[Step, ...]:
         ),
         Step(
             "Start a new, empty repository under the old name",
-            "Grant the backup's identity Contribute and Create branch. The settings stay as they are.",
+            "Grant the backup's identity Contribute, Create branch and Create tag. The settings stay as they are.",
         ),
         Step(
             "Back up once",

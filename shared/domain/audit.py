@@ -72,6 +72,8 @@ class AuditAction(StrEnum):
     MESSAGE_DROPPED = "message_dropped"
     VOLUME_IMPORTED = "volume_imported"
     PARITY_COMPARED = "parity_compared"
+    TAG_CREATED = "tag_created"
+    TAG_DELETED = "tag_deleted"
 
 
 class AuditResult(StrEnum):

@@ -6,6 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.domain.tags import MOST_MOMENT_CHARACTERS
+
 MOST_PATHS = 1_000
 MOST_PATH_CHARACTERS = 4_096
 
@@ -34,7 +36,14 @@ class RestoreBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    at: Annotated[str, Field(min_length=1, max_length=64, description="A commit, a date, a time, or `latest`")]
+    at: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MOST_MOMENT_CHARACTERS,
+            description="A commit, a date, a time, `tag:NAME`, or `latest`",
+        ),
+    ]
     paths: Annotated[list[WorkspacePath], Field(max_length=MOST_PATHS)] = []
     folder: WorkspacePath | None = None
     target: WorkspacePath | None = None

@@ -12,6 +12,7 @@ from shared.protocols.people import DigestMail, Outbox
 from shared.protocols.poison import MessageBox, WaitingMessage
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
+from shared.protocols.tags import Tags
 from shared.protocols.telemetry import NoTelemetry, Telemetry
 from shared.protocols.volume import Volume, VolumeFault, VolumeFile
 from shared.protocols.workspace import FoundSecret, SecretFinder, Workspace
@@ -52,6 +53,7 @@ __all__ = [
     "SizeSource",
     "StoredRow",
     "Tables",
+    "Tags",
     "Telemetry",
     "TokenIssuer",
     "Vault",

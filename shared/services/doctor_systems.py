@@ -135,7 +135,9 @@ class _RepositoryChecks:
         found = [Check("repository", self._reads, remedy)]
         if self._s.probes:
             found.append(
-                Check("repository push", self._pushes, "grant the identity Contribute and Create branch there")
+                Check(
+                    "repository push", self._pushes, "grant the identity Contribute, Create branch and Create tag there"
+                )
             )
             found.append(Check("git", self._git, "deploy the package that ./package makes, or set BACKUP_GIT"))
         return found

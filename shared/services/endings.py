@@ -14,6 +14,7 @@ from shared.services.batch_rows import BatchStore
 from shared.services.mail import MailService
 from shared.services.maintenance import Kind, MaintenanceStore
 from shared.services.runs import RunStore, parse_time, time_of
+from shared.services.tags import TagService
 
 SWEPT = timedelta(days=1)
 """An ending whose process died before it was told of is found for so long."""
@@ -34,8 +35,10 @@ class EndingService:
         mail: MailService,
         clock: Clock,
         telemetry: Telemetry,
+        tags: TagService,
     ) -> None:
         self._runs, self._batches, self._maintenance, self._mail = runs, batches, maintenance, mail
+        self._tags = tags
         self._clock, self._telemetry = clock, telemetry
 
     def run_ended(self, run_id: str) -> None:
@@ -57,6 +60,7 @@ class EndingService:
             return
         self._measure(run_id, row)
         self._mail.run_ended(run_id)
+        self._tags.run_ended(run_id)
         self._runs.update(run_id, told=True)
 
     def _measure(self, run_id: str, row: Row) -> None:

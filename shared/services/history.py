@@ -8,12 +8,13 @@ import logging
 import shutil
 import threading
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import astuple
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from shared.clock import Clock
+from shared.domain.tags import AT_PREFIX
 from shared.domain.times import parse_time
 from shared.domain.versions import CommitMark, CommitVersions, LateAuthor
 from shared.errors import BackupError, DamagedBlob
@@ -36,7 +37,7 @@ _log = logging.getLogger("backup.history")
 
 
 class UnknownMoment(BackupError):
-    """The backup knows no {at}. Give a commit of at least 7 characters, a date such as 2026-11-24, or `latest`."""
+    """The backup knows no {at}. Give a commit of 7 characters or more, a date (2026-11-24), tag:NAME, or `latest`."""
 
     code = "unknown_moment"
 
@@ -61,10 +62,12 @@ class HistoryService:
         clock: Clock,
         root: str,
         scratch: Path,
+        tagged: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._index, self._log_store = index, log
         self._manifests, self._repository = manifests, repository
         self._blobs, self._clock, self._root, self._scratch = blobs, clock, root, scratch
+        self._tagged = tagged
         self._lock = threading.Lock()
         self._checked_at = self._corrected_at = float("-inf")
 
@@ -74,9 +77,9 @@ class HistoryService:
         return self._root
 
     def moment(self, at: str) -> IndexedCommit:
-        """The commit that a person means: an id, a date, a time, or `latest`. Raises `UnknownMoment`."""
+        """The commit that a person means: an id, a date, a time, `tag:NAME`, or `latest`. Raises `UnknownMoment`."""
         self._refresh()
-        found = self._index.latest() if at == LATEST else self._commit(at) or self._by(at)
+        found = self._index.latest() if at == LATEST else self._commit(at) or self._by(at) or self._of_tag(at)
         if found is None:
             raise UnknownMoment(at=at)
         return found
@@ -161,6 +164,12 @@ class HistoryService:
             return None
         found = self._index.commits(at.lower())
         return found[0] if len(found) == 1 else None
+
+    def _of_tag(self, at: str) -> IndexedCommit | None:
+        if not at.startswith(AT_PREFIX):
+            return None
+        commit = self._tagged(at.removeprefix(AT_PREFIX))
+        return self._commit(commit) if commit else None
 
     def _by(self, at: str) -> IndexedCommit | None:
         when = parse_moment(at)

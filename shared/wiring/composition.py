@@ -37,6 +37,7 @@ from shared.services.restores import RestoreService
 from shared.services.runs import RunStore
 from shared.services.state_version import VersionedTables
 from shared.services.status import StatusService
+from shared.services.tags import TagService
 from shared.services.verify import VerifyService
 from shared.services.watch import WatchService
 from shared.settings import Settings
@@ -58,7 +59,7 @@ from shared.wiring.messengers import write_logs
 from shared.wiring.outside import Adapters, connect
 from shared.wiring.parity import parity_service
 from shared.wiring.people import attribution_service, digest_service, report_service
-from shared.wiring.recovery import content_cache, history_service, restore_service
+from shared.wiring.recovery import content_cache, history_service, restore_service, tag_service
 from shared.wiring.stores import Stores
 from shared.wiring.telling import WORK_QUEUES, Telling, telling
 
@@ -79,6 +80,7 @@ class Services:
     status: StatusService
     doctor: DoctorService
     history: HistoryService
+    tags: TagService
     attribution: AttributionService
     content: ContentService
     compare: CompareService
@@ -125,7 +127,8 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     settings.scratch.mkdir(parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
     s = Stores.over(a, settings)
-    history = history_service(settings, a, s)
+    tags = tag_service(settings, a, s)
+    history = history_service(settings, a, s, tags)
     attribution = attribution_service(settings, a, s, history)
     content = ContentService(history, a.reader, a.workspace, content_cache(settings))
     restores = restore_service(settings, a, pool, s, history, content)
@@ -134,7 +137,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
     reports = report_service(settings, a, history, content)
     poison = PoisonService(WORK_QUEUES, a.queue, a.box, s.recorder)
     status = StatusService(s.runs, s.batches, a.clock)
-    told = telling(settings, a, s, status)
+    told = telling(settings, a, s, status, tags)
     credentials = credential_services(settings, a, s, told.mail)
     return Services(
         runs=s.runs,
@@ -151,6 +154,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         status=status,
         doctor=doctor_service(settings, a, s, poison),
         history=history,
+        tags=tags,
         attribution=attribution,
         content=content,
         compare=CompareService(content),

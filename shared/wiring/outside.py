@@ -25,6 +25,7 @@ from shared.protocols import (
     Repository,
     SizeMeter,
     Tables,
+    Tags,
     Telemetry,
     TokenIssuer,
     Vault,
@@ -62,6 +63,7 @@ class Adapters:
     tables: Tables
     clock: Clock
     branches: FolderBranches
+    tags: Tags
     git_folders: GitFolders
     changes: ChangeLog | None = None
     anchors: BlobStore | None = None
@@ -97,10 +99,11 @@ def connect(settings: Settings) -> Adapters:
     writer = restoring or workspace
     warehouse = settings.databricks_warehouse_id
     repository = deferred(lambda: _repository(settings, access, "mirror.git"))
+    reader = deferred(lambda: _repository(settings, access, "reader.git"))
     return Adapters(
         workspace=workspace,
         repository=repository,
-        reader=deferred(lambda: _repository(settings, access, "reader.git")),
+        reader=reader,
         meter=deferred(lambda: _meter(settings, access)),
         blobs=deferred(lambda: clients.blobs(settings.container)),
         queue=deferred(clients.queues),
@@ -108,6 +111,7 @@ def connect(settings: Settings) -> Adapters:
         tables=deferred(clients.tables),
         clock=clock,
         branches=deferred(lambda: repository.branches()),
+        tags=deferred(lambda: reader.tags()),
         git_folders=_git_folders(settings, writer, access),
         changes=AuditTable(workspace, warehouse, clock, restoring) if warehouse else None,
         anchors=_anchors(settings, clients, credential),

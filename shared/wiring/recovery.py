@@ -12,6 +12,7 @@ from shared.services.history import HistoryService
 from shared.services.restore_plan import RestorePlanner
 from shared.services.restore_write import RestoreWriter
 from shared.services.restores import RestoreService
+from shared.services.tags import TagOptions, TagService
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
@@ -19,7 +20,25 @@ from shared.wiring.stores import Stores
 PROVING_THREADS = 32
 
 
-def history_service(settings: Settings, a: Adapters, s: Stores) -> HistoryService:
+def tag_service(settings: Settings, a: Adapters, s: Stores) -> TagService:
+    return TagService(
+        tags=a.tags,
+        runs=s.runs,
+        manifests=s.manifests,
+        tables=a.tables,
+        recorder=s.recorder,
+        clock=a.clock,
+        options=TagOptions(
+            settings.committer_name,
+            settings.committer_email,
+            settings.tag_retention_months,
+            settings.databricks_host,
+            settings.backup_root,
+        ),
+    )
+
+
+def history_service(settings: Settings, a: Adapters, s: Stores, tags: TagService) -> HistoryService:
     return HistoryService(
         index=SqliteVersionIndex(settings.scratch / "history.sqlite"),
         log=s.versions,
@@ -29,6 +48,7 @@ def history_service(settings: Settings, a: Adapters, s: Stores) -> HistoryServic
         clock=a.clock,
         root=settings.backup_root,
         scratch=settings.scratch,
+        tagged=tags.at,
     )
 
 

@@ -16,6 +16,7 @@ from shared.services.maintenance import MAINTENANCE_QUEUE
 from shared.services.outbox import MAIL_QUEUE, Outbox
 from shared.services.runs import PLAN_QUEUE
 from shared.services.status import Json, StatusService
+from shared.services.tags import TagService
 from shared.settings import Settings
 from shared.wiring.deferred import deferred
 from shared.wiring.outside import Adapters
@@ -58,7 +59,7 @@ def _mail_templates() -> MailTemplates:
     return JinjaMailTemplates()
 
 
-def telling(settings: Settings, a: Adapters, s: Stores, status: StatusService) -> Telling:
+def telling(settings: Settings, a: Adapters, s: Stores, status: StatusService, tags: TagService) -> Telling:
     mail = MailService(
         mailer=a.mailer,
         templates=deferred(_mail_templates),
@@ -76,7 +77,13 @@ def telling(settings: Settings, a: Adapters, s: Stores, status: StatusService) -
         ),
     )
     endings = EndingService(
-        runs=s.runs, batches=s.batches, maintenance=s.maintenance, mail=mail, clock=a.clock, telemetry=a.telemetry
+        runs=s.runs,
+        batches=s.batches,
+        maintenance=s.maintenance,
+        mail=mail,
+        clock=a.clock,
+        telemetry=a.telemetry,
+        tags=tags,
     )
     gauges = GaugeService(
         runs=s.runs,

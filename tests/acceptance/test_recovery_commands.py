@@ -76,6 +76,26 @@ def test_a_difference_ends_with_1_and_none_with_0(lab: Lab, commit: str) -> None
     assert _command(lab, "diff", PATH, "--from", commit, "--to", commit)[0] == 0
 
 
+def test_a_moment_is_marked_and_restored_by_its_tag(lab: Lab, commit: str) -> None:
+    asked = ("tag", "before/it-broke", "--message", "as it was", "--at", commit)
+    for _ in range(2):
+        code, output, _ = _command(lab, *asked, "--json")
+        made = json.loads(output)
+        assert (code, made["commit"], made["message"]) == (0, commit, "as it was")
+    code, _, told = _command(lab, "tag", "before/it-broke")
+    assert (code, "never moved" in told) == (2, True)
+    code, output, _ = _command(lab, "tags", "--json")
+    kinds = {tag["name"]: (tag["kind"], tag["commit"]) for tag in json.loads(output)["tags"]}
+    assert kinds.pop("before/it-broke") == ("requested", commit)
+    assert set(kinds.values()) <= {("first", commit), ("monthly", commit)}
+    assert "backup/first-sync" in kinds
+    assert _command(lab, "show", PATH, "--tag", "before/it-broke")[1] == SOURCE.encode()
+    assert _command(lab, "restore", PATH, "--tag", "before/it-broke", "--yes")[0] == 0
+    assert _live(lab) == SOURCE.encode()
+    assert _command(lab, "restore", PATH, "--tag", "none", "--yes")[0] == 2
+    assert "tag_created" in _command(lab, "audit", "--action", "tag_created")[1].decode()
+
+
 def test_a_restore_shows_its_plan_proves_itself_and_is_undone(lab: Lab, commit: str) -> None:
     code, output, _ = _command(lab, "restore", PATH, "--at", commit, "--dry-run")
     assert (code, b"1 to overwrite" in output, _live(lab)) == (0, True, BROKEN.encode())

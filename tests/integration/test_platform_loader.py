@@ -32,6 +32,8 @@ EXPECTED_TRIGGERS = {
     "start_run": "httpTrigger",
     "get_run": "httpTrigger",
     "get_doctor": "httpTrigger",
+    "list_tags": "httpTrigger",
+    "create_tag": "httpTrigger",
     "list_poison": "httpTrigger",
     "requeue_poison": "httpTrigger",
     "drop_poison": "httpTrigger",

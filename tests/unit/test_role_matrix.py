@@ -45,6 +45,8 @@ MATRIX = {
     "start_rebuild": "O",
     "get_rebuild": "O",
     "get_capacity": "RSAO",
+    "list_tags": "RSAO",
+    "create_tag": "O",
     "page_dashboard": "RSAO",
     "find_notebooks": "RSAO",
     "get_tree": "RSAO",

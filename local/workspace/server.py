@@ -181,6 +181,16 @@ class WorkspaceServer:
         self._folders.limits.update(body)
         return dict(self._folders.limits)
 
+    def _control_objects(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Every object below the root with its kind and the grants that are its own; contents are the truth's."""
+        waiting, found = [self._model.get(self._root)], []
+        while waiting:
+            node = waiting.pop()
+            grants = sorted([*who, level] for who, level in node.grants.items())
+            found.append({"path": node.path, "kind": node.kind, "object_id": node.object_id, "grants": grants})
+            waiting.extend((node.children or {}).values())
+        return {"objects": found}
+
     def _control_edits(self, body: dict[str, Any]) -> dict[str, Any]:
         for action in body["actions"]:
             self._model.apply(action["action"], body["user"], **{k: v for k, v in action.items() if k != "action"})

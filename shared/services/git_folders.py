@@ -37,9 +37,10 @@ type Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Folders still to do, and whether something has to be waited for."""
+    """Folders still to do, how many need nothing more, and whether something has to be waited for."""
 
     left: tuple[str, ...]
+    done: int
     waits: bool = False
 
 
@@ -113,6 +114,8 @@ class GitFolderService:
                 reason = redact(str(error))[:MOST_ERROR_CHARACTERS]
                 self._operations.end(operation, OperationStatus.FAILED, error=reason)
                 return True
+            finally:
+                self._converter.forget()
 
     def _step(self, operation: Operation) -> bool:
         deadline = self._clock.monotonic() + self._budget
@@ -135,7 +138,7 @@ class GitFolderService:
             except BackupActive:
                 self._operations.update(operation, waiting="the backup that is under way")
                 return False
-            self._operations.update(operation, done=len(self._operations.outcomes(operation.id)), waiting=None)
+            self._operations.update(operation, done=work.done + number + 1, waiting=None)
         return self._finish(operation)
 
     def _is_blocked(self, operation: Operation) -> bool:
@@ -156,8 +159,8 @@ class GitFolderService:
         left = [path for path in wanted if outcomes.get(path, Outcome.STALE) is Outcome.STALE]
         untried = [path for path in left if path not in outcomes]
         if untried or not left:
-            return _Work(tuple(untried))
-        return _Work(tuple(left), waits=not self._is_backed_up(operation))
+            return _Work(tuple(untried), len(wanted) - len(untried))
+        return _Work(tuple(left), len(wanted) - len(left), waits=not self._is_backed_up(operation))
 
     def _wanted(self, operation: Operation) -> list[str]:
         request = operation.request

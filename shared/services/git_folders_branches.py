@@ -102,7 +102,7 @@ class FolderBranchService:
         """
         with held(self._blobs, LEASE) as still_held:
             mark = self._manifests.mark()
-            folders = [f for f in self._store.followed() if paths is None or f.path in paths]
+            folders = self._store.followed(paths)
             if mark is None or not folders:
                 return Advance()
             return self._advance(mark.commit, folders, still_held)

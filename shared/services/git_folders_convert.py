@@ -14,8 +14,8 @@ from enum import StrEnum
 
 from shared.domain.audit import AuditAction, AuditResult
 from shared.domain.folder_branches import branch_name
-from shared.domain.git_folders import LOST_KINDS, Content, Limits, unfit
-from shared.domain.manifest import ManifestEntry
+from shared.domain.git_folders import LOST_KINDS, Content, Limits, Seen, unfit
+from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.names import EXTENSION
 from shared.domain.notebooks import ExportFormat, ObjectType
 from shared.errors import BackupError, WorkspaceError
@@ -24,6 +24,7 @@ from shared.services.git_folders_aside import Aside
 from shared.services.git_folders_branches import FolderBranchService
 from shared.services.git_folders_kept import Snapshot, SnapshotStore
 from shared.services.git_folders_operations import Operation, OperationStore, Outcome
+from shared.services.git_folders_proof import SecondCheckout
 from shared.services.git_folders_store import FolderState, GitFolder, GitFolderStore
 from shared.services.git_folders_tree import FolderTrees, Tree
 from shared.services.manifests import ManifestStore
@@ -31,6 +32,8 @@ from shared.services.runs import RunStore
 
 MOST_SWEPT = 5
 """Times that somebody may make a folder at the place of one that was set aside."""
+TOUCHED = Seen(0, 0, None)
+"""Instead of how a listing saw a notebook after the checkout: people had edited or removed it by then."""
 _log = logging.getLogger("backup.gitfolders")
 
 
@@ -71,6 +74,26 @@ class BackupActive(BackupError):
     retriable = True
 
 
+class LastBackup:
+    """The manifest of the last backup, read once for all the folders of a time slice."""
+
+    def __init__(self, manifests: ManifestStore) -> None:
+        self._manifests = manifests
+        self._known: tuple[str | None, Manifest] | None = None
+
+    def entries(self) -> Manifest:
+        """Its entries by path; empty before the first backup. Raises as `ManifestStore.load`."""
+        name = self._manifests.current_name()
+        if self._known is None or self._known[0] != name:
+            found = self._manifests.load()
+            self._known = (name, found.manifest if found else {})
+        return self._known[1]
+
+    def forget(self) -> None:
+        """Let go of it: it takes some 600 bytes of memory for each notebook."""
+        self._known = None
+
+
 class FolderConverter:
     """Works on one folder at a time."""
 
@@ -91,8 +114,9 @@ class FolderConverter:
         root: str,
     ) -> None:
         self._host, self._trees, self._aside, self._branches = host, trees, aside, branches
+        self._second, self._last = SecondCheckout(host, trees), LastBackup(manifests)
         self._store, self._operations, self._kept = store, operations, kept
-        self._manifests, self._runs, self._limits, self._prefix, self._root = manifests, runs, limits, prefix, root
+        self._runs, self._limits, self._prefix, self._root = runs, limits, prefix, root
         self._steps: dict[Step, Callable[[Operation, GitFolder], Step | None]] = {
             Step.CHECK: self._check,
             Step.BRANCH: self._branch,
@@ -128,6 +152,10 @@ class FolderConverter:
         self._store.update(path, state=FolderState.CONVERTED.value, step=None, moving=False, error=None)
         return Outcome.CONVERTED, ""
 
+    def forget(self) -> None:
+        """Let go of what was kept in memory for the next folder."""
+        self._last.forget()
+
     def check(self, path: str, *, accept_losses: bool) -> Snapshot:
         """The dry run: everything that can be known before anything is touched.
 
@@ -137,8 +165,7 @@ class FolderConverter:
         if there is None or there.object_type is not ObjectType.DIRECTORY or not self._is_inside(path):
             raise Refused(path=path, reason="it is no plain folder below the backup's root")
         tree = self._trees.read(path)
-        manifest = self._manifests.load()
-        entries = manifest.manifest if manifest else {}
+        entries = self._last.entries()
         found = {rel: entries.get(f"{path}/{rel}") for rel in tree.notebooks()}
         content = _content(tree, found)
         if reason := unfit(content, self._limits):
@@ -263,12 +290,26 @@ class FolderConverter:
         # A look after the hashes: an edit between listing and export must not count as a difference.
         after = self._trees.read(folder.path).seen()
         edited = {rel for rel in now.keys() | after.keys() if not now.get(rel) == after.get(rel) == before.get(rel)}
-        wrong = [rel for rel, held_then in snapshot.held().items() if rel not in edited and held.get(rel) != held_then]
-        missing = [rel for rel in snapshot.notebooks if rel not in before]
-        if wrong or missing:
-            what = f"{len(missing)} notebooks are missing, {len(wrong)} differ, {[*missing, *wrong][0]} among them"
-            raise Differs(path=folder.path, what=what)
+        then = snapshot.held()
+        wrong = {rel for rel in then if rel not in edited and held.get(rel) != then[rel]}
+        missing, made = snapshot.notebooks.keys() - before.keys(), before.keys() - snapshot.notebooks.keys()
+        self._settle(operation, folder, before, wrong | missing | made)
         return Step.KEEP_EDITS
+
+    def _settle(self, operation: Operation, folder: GitFolder, before: dict[str, Seen], differ: set[str]) -> None:
+        """What a second checkout shows as it was, people changed in this one: it is kept. Raises `Differs` of others.
+
+        They did it before the listing that edits are known by, which may be long after a step that died.
+        """
+        then = self._kept.get(operation.id, folder.path).held()
+        shown = self._second.held(folder, differ)
+        by_git = sorted(rel for rel in differ & then.keys() if shown is None or shown.get(rel) != then[rel])
+        if by_git:
+            what = f"{len(by_git)} notebooks are missing or differ, {by_git[0]} among them"
+            raise Differs(path=folder.path, what=what)
+        touched = [rel for rel in differ if shown is not None and (rel in then or rel not in shown)]
+        if touched:
+            self._kept.save_seen(operation.id, folder.path, "checked_out", before | dict.fromkeys(touched, TOUCHED))
 
     def _keep_edits(self, operation: Operation, folder: GitFolder) -> None:
         """What users edited while the folder was on its way is brought into the Git folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -94,9 +94,10 @@ class GitFolderStore:
         """Every folder that has, or had, a branch, in the order of their paths."""
         return sorted(map(_folder, self._tables.query(GIT_FOLDERS, _FOLDERS)), key=lambda f: f.path)
 
-    def followed(self) -> list[GitFolder]:
-        """Those whose branches are advanced with every backup."""
-        return [folder for folder in self.folders() if folder.state in FOLLOWED]
+    def followed(self, paths: Iterable[str] | None = None) -> list[GitFolder]:
+        """Those whose branches are advanced with every backup, of `paths` alone where given."""
+        found = self.folders() if paths is None else [f for path in paths if (f := self.find(path))]
+        return [folder for folder in found if folder.state in FOLLOWED]
 
     def find(self, path: str) -> GitFolder | None:
         """One folder, or None."""

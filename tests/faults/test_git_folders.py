@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from local.faults.crash_points import CONVERSION_POINTS, ROLLBACK_POINTS, Crash, CrashTap, play_dead
+from local.faults.crash_points import CONVERSION_POINTS, ROLLBACK_POINTS, Crash, CrashPoint, CrashTap, play_dead
 from local.faults.taps import Call, QuietTap
 from local.memory.world import World, succeeded
+from local.workspace.model import Node
+from shared.services.git_folders_convert import LastBackup
 from shared.services.git_folders_operations import OperationKind, Request
+from shared.services.manifests import ManifestStore
 from tests.git_folders import CLIENTS, clients, finish, grants, operate, outcomes, small_limits, state, text, write
 
 CONVERT, ROLLBACK, PLAN = OperationKind.CONVERT, OperationKind.ROLLBACK, OperationKind.PLAN
@@ -127,13 +130,6 @@ def test_what_users_edit_meanwhile_is_kept(world: World, when: str) -> None:
     found = operate(world, CONVERT, "/Clients/acme")
     assert tap.acted
     world.process()
-    if when == "after it was checked out":
-        # Nobody can tell this from what came out of Git otherwise: it is kept aside, and all is as it was.
-        assert outcomes(found) == {"/Clients/acme": "rolled_back"}
-        aside = [n.source() for n in world.model.get("/Clients.before-git").notebooks() if ".from-git/" in n.path]
-        assert sorted(aside) == [text("PYTHON", "# made").encode(), text("SQL", "# mine").encode()]
-        assert state(world) == expected
-        return
     assert outcomes(found) == {"/Clients/acme": "converted"}, found
     after = state(world)
     expected[edited] = ("NOTEBOOK", "SQL", text("SQL", "# mine").encode(), expected[edited][3])
@@ -162,20 +158,9 @@ def test_work_in_the_git_folder_comes_back_with_it(world: World) -> None:
 def test_what_does_not_come_out_of_git_as_it_was_is_rolled_back_by_itself(world: World, wrong: str) -> None:
     before = state(world)
 
-    def spoil() -> None:
-        node = world.model.get("/Clients/acme/etl/job_1")
-        if wrong == "bytes":
-            node.content = b"-- Databricks notebook source\r\n"
-        elif wrong == "language":
-            node.language = "SCALA"
-        elif wrong == "missing" and node.parent and node.parent.children:
-            del node.parent.children[node.name]
-
-    when = ("after", "git_folders.check_out(")
     if wrong == "refused":
         world.endpoints.limits["notebooks"] = 7
-    tap = Editor(*when, spoil)
-    world.process(tap)
+    world.process(_Spoiler(world, wrong))
     if wrong == "permissions":
         host: Any = world.app.git_folders._converter._host
         world.app.git_folders._converter._host = _Forgetful(host)  # type: ignore[assignment]
@@ -186,6 +171,102 @@ def test_what_does_not_come_out_of_git_as_it_was_is_rolled_back_by_itself(world:
     assert state(world) == before
     assert _kinds(world)["/Clients/acme"] == "DIRECTORY"
     _check_backup(world)
+
+
+class _Spoiler(QuietTap):
+    """A workspace that shows a notebook otherwise than Git has it, at each checkout."""
+
+    def __init__(self, world: World, how: str) -> None:
+        self._world, self._how = world, how
+
+    def meet(self, when: str, call: Call) -> None:
+        if when == "after" and str(call).startswith("git_folders.check_out("):
+            for repo in self._world.endpoints.repos("GET", None, {})["repos"]:
+                self._spoil(self._world.model.find(f"{repo['path']}/etl/job_1"))
+
+    def _spoil(self, node: Node | None) -> None:
+        if node is None or node.parent is None or node.parent.children is None:
+            return
+        if self._how == "bytes":
+            node.content = b"-- Databricks notebook source\r\n"
+        elif self._how == "language":
+            node.language = "SCALA"
+        elif self._how == "missing":
+            del node.parent.children[node.name]
+
+
+class _Both(QuietTap):
+    """Two taps in one process."""
+
+    def __init__(self, *taps: QuietTap) -> None:
+        self._taps = taps
+
+    def meet(self, when: str, call: Call) -> None:
+        for tap in self._taps:
+            tap.meet(when, call)
+
+
+def _changed_at_once(world: World) -> tuple[Editor, dict[str, Any]]:
+    """Somebody edits, makes and removes notebooks before anybody looked at the new Git folder; what is there then."""
+    expected = state(world)
+    edited, made, removed = (f"/Clients/acme/{name}" for name in ("etl/job_1", "made", "etl/daily/job_2"))
+
+    def act() -> None:
+        write(world, edited, "# mine", "SQL")
+        write(world, made, "# made")
+        world.model.apply("delete", "ada", path=removed)
+
+    del expected[removed]
+    expected[edited] = ("NOTEBOOK", "SQL", text("SQL", "# mine").encode(), expected[edited][3])
+    expected[made] = ("NOTEBOOK", "PYTHON", text("PYTHON", "# made").encode(), grants(world, "/Clients/acme"))
+    return Editor("after", "git_folders.check_out(", act), expected
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_people_change_before_the_first_look_is_told_from_what_git_shows(world: World, dies: bool) -> None:
+    editor, expected = _changed_at_once(world)
+    death = CrashTap(CrashPoint("after", r"git_folders\.create\(", 2), play_dead)
+    world.process(_Both(editor, death) if dies else editor)
+    found = operate(world, CONVERT, "/Clients/acme")
+    assert (editor.acted, death.dead, outcomes(found)) == (True, dies, {"/Clients/acme": "converted"}), found
+    assert state(world) == expected
+    assert [repo["path"] for repo in world.endpoints.repos("GET", None, {})["repos"]] == ["/Clients/acme"]
+    world.process()
+    _check_backup(world)
+    assert outcomes(operate(world, ROLLBACK)) == {"/Clients/acme": "rolled_back"}
+    assert state(world) == expected
+
+
+def test_where_the_workspace_refuses_a_second_checkout_what_differs_is_kept_beside(world: World) -> None:
+    before, (editor, _) = state(world), _changed_at_once(world)
+    world.endpoints.limits["folders"] = 1
+    world.process(editor)
+    assert outcomes(operate(world, CONVERT, "/Clients/acme")) == {"/Clients/acme": "rolled_back"}
+    aside = [n.source() for n in world.model.get("/Clients.before-git").notebooks() if ".from-git/" in n.path]
+    assert sorted(aside) == [text("PYTHON", "# made").encode(), text("SQL", "# mine").encode()]
+    assert state(world) == before
+
+
+class _Reads(QuietTap):
+    """Counts how often a manifest is read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def meet(self, when: str, call: Call) -> None:
+        self.count += when == "before" and str(call).startswith("blobs.get(manifests/")
+
+
+def test_many_folders_are_held_to_one_reading_of_the_manifest_and_to_the_newest(world: World) -> None:
+    reads = _Reads()
+    world.process(reads)
+    found = operate(world, CONVERT)
+    assert (set(outcomes(found).values()), reads.count) == ({"converted"}, 2), "once for the plan, once for all folders"
+    last = LastBackup(ManifestStore(world.blobs, world.tables, world.clock))
+    assert last.entries().keys() == {path for path, _ in world.notebooks()}
+    write(world, "/Clients/acme/new", "# new")
+    _check_backup(world)
+    assert "/Clients/acme/new" in last.entries()
 
 
 class _Forgetful:

@@ -11,14 +11,14 @@ from enum import StrEnum
 
 from shared.domain.audit import AuditAction, AuditResult
 from shared.domain.notebooks import ObjectType
-from shared.errors import BackupError
+from shared.errors import BackupError, WorkspaceError
 from shared.protocols import GitFolders
 from shared.services.git_folders_aside import COPIED, Aside
 from shared.services.git_folders_convert import Differs
 from shared.services.git_folders_kept import SnapshotStore
 from shared.services.git_folders_operations import Operation, OperationStore, Outcome
 from shared.services.git_folders_store import FolderState, GitFolder, GitFolderStore
-from shared.services.git_folders_tree import FolderTrees
+from shared.services.git_folders_tree import FolderTrees, Tree
 
 _log = logging.getLogger("backup.gitfolders")
 
@@ -97,12 +97,15 @@ class FolderRollback:
             # Nothing left its place.
             return None
         if git is not None:
-            self._bring_work(identity, row, place)
-        self._kept.save_held(identity, row.path, "expected", self._trees.digests(self._trees.read(place)))
+            self._bring_work(identity, row, place, self._trees.read(row.path))
+        self._expect(identity, row, place)
         return Step.REMOVE
 
-    def _bring_work(self, identity: str, row: GitFolder, place: str) -> None:
-        tree = self._trees.read(row.path)
+    def _expect(self, identity: str, row: GitFolder, place: str) -> None:
+        self._kept.save_held(identity, row.path, "expected", self._trees.digests(self._trees.read(place)))
+
+    def _bring_work(self, identity: str, row: GitFolder, place: str, tree: Tree) -> None:
+        """Bring what people did in the Git folder, of which `tree` is a listing, into what was set aside."""
         seen, base = tree.seen(), self._kept.seen(identity, row.path, "checked_out")
         automatic = bool(row.row.get("automatic"))
         # A Git folder that was never compared may lack what the snapshot has: that is no deletion by people.
@@ -119,12 +122,31 @@ class FolderRollback:
         self._kept.save_seen(identity, row.path, "collected", seen)
 
     def _remove(self, identity: str, row: GitFolder) -> Step:
+        """Remove the Git folder, moved to where nobody looks for it first: so the last look at it is the last edit."""
+        place, away = str(row.text("aside")), f"{row.text('aside')}.git"
         git = self._host.find(row.path)
         if git is not None:
             if self._trees.read(row.path).seen() != self._kept.seen(identity, row.path, "collected"):
                 return Step.COLLECT
-            self._host.delete(git.id)
+            if not self._move_away(row.path, away):
+                self._host.delete(git.id)
+        moved = self._host.find(away)
+        if moved is not None:
+            tree = self._trees.read(away)
+            if tree.seen() != self._kept.seen(identity, row.path, "collected"):
+                self._bring_work(identity, row, place, tree)
+                self._expect(identity, row, place)
+            self._host.delete(moved.id)
         return Step.BRING_BACK
+
+    def _move_away(self, path: str, away: str) -> bool:
+        """Whether the Git folder was moved: a workspace may not do that with folders, or not with Git folders."""
+        try:
+            return self._aside.move(path, away)
+        except WorkspaceError as error:
+            if error.retriable:
+                raise
+            return False
 
     def _bring_back(self, identity: str, row: GitFolder) -> Step:
         place = str(row.text("aside"))

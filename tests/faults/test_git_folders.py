@@ -11,6 +11,7 @@ from local.faults.crash_points import CONVERSION_POINTS, ROLLBACK_POINTS, Crash,
 from local.faults.taps import Call, QuietTap
 from local.memory.world import World, succeeded
 from local.workspace.model import Node
+from shared.errors import WorkspaceError
 from shared.services.git_folders_convert import LastBackup
 from shared.services.git_folders_operations import OperationKind, Request
 from shared.services.manifests import ManifestStore
@@ -154,6 +155,45 @@ def test_work_in_the_git_folder_comes_back_with_it(world: World) -> None:
     _check_backup(world)
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_people_change_at_the_last_moment_of_a_git_folder_comes_back_with_it(tmp_path: Path, dies: bool) -> None:
+    world = World(tmp_path)
+    world.workspace.behaviour.rename = True
+    clients(world)
+    world.back_up()
+    small_limits(world)
+    operate(world, CONVERT, "/Clients/acme")
+    editor, expected = _changed_at_once(world, ("before", "git_folders.move(/Clients/"))
+    death = CrashTap(CrashPoint("before", r"git_folders\.delete\("), play_dead)
+    world.process(_Both(editor, death) if dies else editor)
+    found = operate(world, ROLLBACK)
+    assert (editor.acted, death.dead, outcomes(found)) == (True, dies, {"/Clients/acme": "rolled_back"}), found
+    assert state(world) == expected
+    assert world.endpoints.repos("GET", None, {}) == {}
+    world.process()
+    _check_backup(world)
+
+
+def test_a_workspace_that_moves_folders_but_no_git_folders_has_it_removed_where_it_is(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.workspace.behaviour.rename = True
+    clients(world, ("acme",))
+    world.back_up()
+    before = state(world)
+    operate(world, CONVERT, "/Clients/acme")
+    world.process(_Unmoved())
+    assert outcomes(operate(world, ROLLBACK)) == {"/Clients/acme": "rolled_back"}
+    assert state(world) == before
+
+
+class _Unmoved(QuietTap):
+    """A workspace that refuses to move what stands in the root."""
+
+    def meet(self, when: str, call: Call) -> None:
+        if when == "before" and str(call).startswith("git_folders.move(/Clients/"):
+            raise WorkspaceError(path="/Clients/acme", error_code="INVALID_PARAMETER_VALUE", detail="a Git folder")
+
+
 @pytest.mark.parametrize("wrong", ["bytes", "language", "missing", "refused", "permissions"])
 def test_what_does_not_come_out_of_git_as_it_was_is_rolled_back_by_itself(world: World, wrong: str) -> None:
     before = state(world)
@@ -206,8 +246,10 @@ class _Both(QuietTap):
             tap.meet(when, call)
 
 
-def _changed_at_once(world: World) -> tuple[Editor, dict[str, Any]]:
-    """Somebody edits, makes and removes notebooks before anybody looked at the new Git folder; what is there then."""
+def _changed_at_once(
+    world: World, when: tuple[str, str] = ("after", "git_folders.check_out(")
+) -> tuple[Editor, dict[str, Any]]:
+    """Somebody edits, makes and removes notebooks at one moment of a conversion or its undoing; what is there then."""
     expected = state(world)
     edited, made, removed = (f"/Clients/acme/{name}" for name in ("etl/job_1", "made", "etl/daily/job_2"))
 
@@ -219,7 +261,7 @@ def _changed_at_once(world: World) -> tuple[Editor, dict[str, Any]]:
     del expected[removed]
     expected[edited] = ("NOTEBOOK", "SQL", text("SQL", "# mine").encode(), expected[edited][3])
     expected[made] = ("NOTEBOOK", "PYTHON", text("PYTHON", "# made").encode(), grants(world, "/Clients/acme"))
-    return Editor("after", "git_folders.check_out(", act), expected
+    return Editor(*when, act), expected
 
 
 @pytest.mark.parametrize("dies", [False, True])

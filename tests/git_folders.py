@@ -7,6 +7,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 from local.faults.crash_points import Crash
+from local.faults.taps import Call, QuietTap
 from local.memory.world import World
 from local.workspace.content import first_line
 from shared.errors import BackupError
@@ -101,3 +102,15 @@ def grants(world: World, path: str) -> set[tuple[str, str, str]]:
         found |= {(kind, name, level) for (kind, name), level in node.grants.items() if not name.startswith("backup@")}
         node = node.parent  # type: ignore[assignment]
     return found
+
+
+class Editor(QuietTap):
+    """A person who does something before, or after, a call."""
+
+    def __init__(self, when: str, call: str, act: Any) -> None:
+        self._when, self._call, self._act, self.acted = when, call, act, False
+
+    def meet(self, when: str, call: Call) -> None:
+        if not self.acted and when == self._when and str(call).startswith(self._call):
+            self.acted = True
+            self._act()

@@ -48,7 +48,7 @@ class GitFolderPlanner:
         """Make and keep an operation's plan; False where the time slice ended first. Raises `WorkspaceError`."""
         if self._operations.find(identity, "plan") is not None:
             return True
-        listing = self._lister.list_tree(f"gitfolders-{identity}", self._root, self._budget)
+        listing = self._lister.list_tree(identity, self._root, self._budget)
         if listing is None:
             return False
         checkpoint = self._manifests.load()

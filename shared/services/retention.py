@@ -16,7 +16,7 @@ _OF_RUNS = ("staging/", "batches/", "failures/", "notices/", "plans/", "changes/
 
 
 class RetentionService:
-    """Removes what is past its time. What the checkpoint names stays, whatever its age."""
+    """Removes what is past its time. What the checkpoint names stays, whatever its age, and what names no day."""
 
     def __init__(
         self,
@@ -50,4 +50,9 @@ class RetentionService:
         self._restores.forget_older(self._restore_days)
 
     def _age_days(self, run_id: str) -> int:
-        return (self._clock.now().date() - date.fromisoformat(run_day(run_id))).days
+        """0 for what has no day in its name: it is not ours to remove, and no backup should end over it."""
+        try:
+            day = date.fromisoformat(run_day(run_id))
+        except ValueError:
+            return 0
+        return (self._clock.now().date() - day).days

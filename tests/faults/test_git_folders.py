@@ -7,15 +7,26 @@ from typing import Any
 
 import pytest
 
-from local.faults.crash_points import CONVERSION_POINTS, ROLLBACK_POINTS, Crash, CrashPoint, CrashTap, play_dead
+from local.faults.crash_points import CONVERSION_POINTS, ROLLBACK_POINTS, Crash, CrashTap, play_dead
 from local.faults.taps import Call, QuietTap
 from local.memory.world import World, succeeded
 from local.workspace.model import Node
-from shared.errors import WorkspaceError
 from shared.services.git_folders_convert import LastBackup
 from shared.services.git_folders_operations import OperationKind, Request
 from shared.services.manifests import ManifestStore
-from tests.git_folders import CLIENTS, clients, finish, grants, operate, outcomes, small_limits, state, text, write
+from tests.git_folders import (
+    CLIENTS,
+    Editor,
+    clients,
+    finish,
+    grants,
+    operate,
+    outcomes,
+    small_limits,
+    state,
+    text,
+    write,
+)
 
 CONVERT, ROLLBACK, PLAN = OperationKind.CONVERT, OperationKind.ROLLBACK, OperationKind.PLAN
 PATHS = [f"/Clients/{name}" for name in CLIENTS]
@@ -96,18 +107,6 @@ def test_what_changed_since_the_last_backup_is_backed_up_first(world: World) -> 
     _check_backup(world)
 
 
-class Editor(QuietTap):
-    """A person who does something before, or after, a call."""
-
-    def __init__(self, when: str, call: str, act: Any) -> None:
-        self._when, self._call, self._act, self.acted = when, call, act, False
-
-    def meet(self, when: str, call: Call) -> None:
-        if not self.acted and when == self._when and str(call).startswith(self._call):
-            self.acted = True
-            self._act()
-
-
 EDITS = {
     "before it is set aside": ("before", "git_folders.move("),
     "before the Git folder is made": ("before", "git_folders.create("),
@@ -155,45 +154,6 @@ def test_work_in_the_git_folder_comes_back_with_it(world: World) -> None:
     _check_backup(world)
 
 
-@pytest.mark.parametrize("dies", [False, True])
-def test_what_people_change_at_the_last_moment_of_a_git_folder_comes_back_with_it(tmp_path: Path, dies: bool) -> None:
-    world = World(tmp_path)
-    world.workspace.behaviour.rename = True
-    clients(world)
-    world.back_up()
-    small_limits(world)
-    operate(world, CONVERT, "/Clients/acme")
-    editor, expected = _changed_at_once(world, ("before", "git_folders.move(/Clients/"))
-    death = CrashTap(CrashPoint("before", r"git_folders\.delete\("), play_dead)
-    world.process(_Both(editor, death) if dies else editor)
-    found = operate(world, ROLLBACK)
-    assert (editor.acted, death.dead, outcomes(found)) == (True, dies, {"/Clients/acme": "rolled_back"}), found
-    assert state(world) == expected
-    assert world.endpoints.repos("GET", None, {}) == {}
-    world.process()
-    _check_backup(world)
-
-
-def test_a_workspace_that_moves_folders_but_no_git_folders_has_it_removed_where_it_is(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.workspace.behaviour.rename = True
-    clients(world, ("acme",))
-    world.back_up()
-    before = state(world)
-    operate(world, CONVERT, "/Clients/acme")
-    world.process(_Unmoved())
-    assert outcomes(operate(world, ROLLBACK)) == {"/Clients/acme": "rolled_back"}
-    assert state(world) == before
-
-
-class _Unmoved(QuietTap):
-    """A workspace that refuses to move what stands in the root."""
-
-    def meet(self, when: str, call: Call) -> None:
-        if when == "before" and str(call).startswith("git_folders.move(/Clients/"):
-            raise WorkspaceError(path="/Clients/acme", error_code="INVALID_PARAMETER_VALUE", detail="a Git folder")
-
-
 @pytest.mark.parametrize("wrong", ["bytes", "language", "missing", "refused", "permissions"])
 def test_what_does_not_come_out_of_git_as_it_was_is_rolled_back_by_itself(world: World, wrong: str) -> None:
     before = state(world)
@@ -233,60 +193,6 @@ class _Spoiler(QuietTap):
             node.language = "SCALA"
         elif self._how == "missing":
             del node.parent.children[node.name]
-
-
-class _Both(QuietTap):
-    """Two taps in one process."""
-
-    def __init__(self, *taps: QuietTap) -> None:
-        self._taps = taps
-
-    def meet(self, when: str, call: Call) -> None:
-        for tap in self._taps:
-            tap.meet(when, call)
-
-
-def _changed_at_once(
-    world: World, when: tuple[str, str] = ("after", "git_folders.check_out(")
-) -> tuple[Editor, dict[str, Any]]:
-    """Somebody edits, makes and removes notebooks at one moment of a conversion or its undoing; what is there then."""
-    expected = state(world)
-    edited, made, removed = (f"/Clients/acme/{name}" for name in ("etl/job_1", "made", "etl/daily/job_2"))
-
-    def act() -> None:
-        write(world, edited, "# mine", "SQL")
-        write(world, made, "# made")
-        world.model.apply("delete", "ada", path=removed)
-
-    del expected[removed]
-    expected[edited] = ("NOTEBOOK", "SQL", text("SQL", "# mine").encode(), expected[edited][3])
-    expected[made] = ("NOTEBOOK", "PYTHON", text("PYTHON", "# made").encode(), grants(world, "/Clients/acme"))
-    return Editor(*when, act), expected
-
-
-@pytest.mark.parametrize("dies", [False, True])
-def test_what_people_change_before_the_first_look_is_told_from_what_git_shows(world: World, dies: bool) -> None:
-    editor, expected = _changed_at_once(world)
-    death = CrashTap(CrashPoint("after", r"git_folders\.create\(", 2), play_dead)
-    world.process(_Both(editor, death) if dies else editor)
-    found = operate(world, CONVERT, "/Clients/acme")
-    assert (editor.acted, death.dead, outcomes(found)) == (True, dies, {"/Clients/acme": "converted"}), found
-    assert state(world) == expected
-    assert [repo["path"] for repo in world.endpoints.repos("GET", None, {})["repos"]] == ["/Clients/acme"]
-    world.process()
-    _check_backup(world)
-    assert outcomes(operate(world, ROLLBACK)) == {"/Clients/acme": "rolled_back"}
-    assert state(world) == expected
-
-
-def test_where_the_workspace_refuses_a_second_checkout_what_differs_is_kept_beside(world: World) -> None:
-    before, (editor, _) = state(world), _changed_at_once(world)
-    world.endpoints.limits["folders"] = 1
-    world.process(editor)
-    assert outcomes(operate(world, CONVERT, "/Clients/acme")) == {"/Clients/acme": "rolled_back"}
-    aside = [n.source() for n in world.model.get("/Clients.before-git").notebooks() if ".from-git/" in n.path]
-    assert sorted(aside) == [text("PYTHON", "# made").encode(), text("SQL", "# mine").encode()]
-    assert state(world) == before
 
 
 class _Reads(QuietTap):

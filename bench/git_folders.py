@@ -92,6 +92,10 @@ class Trial:
         self.move = move
         self.lab.control("limits", {"notebooks": self.limit})
         self.folders = sorted(p for p in self._objects() if p.count("/") == 2)
+        if not move:
+            # A copy of a folder would lose them: such a folder is refused.
+            others = [p for p, o in self._objects().items() if o["kind"] not in ("DIRECTORY", "NOTEBOOK")]
+            self.lab.edit(*({"action": "delete", "path": path} for path in others))
         self.lab.edit(*self._grants())
         self.expected, self.before = notebooks_of(self.lab), self._objects()
         self.back_up()

@@ -10,7 +10,7 @@ import azure.functions as func
 
 from functions.answers import answer, guarded
 from functions.recording import record_read
-from functions.requests import text
+from functions.requests import asking, text
 from shared.domain.audit import AuditAction
 from shared.domain.change_report import Selection
 from shared.services.report_html import report_html, report_styles
@@ -40,7 +40,7 @@ def get_change_report(req: func.HttpRequest) -> func.HttpResponse:
     )
     reports = services().reports
     period = reports.period(_optional(req, "from", MOST_DATE), _optional(req, "to", MOST_DATE))
-    found = reports.changes(period, selection, MOST_LISTED[form])
+    found = reports.changes(period, selection, MOST_LISTED[form], services().access.readable(asking(req)))
     asked = {name: getattr(selection, name) for name in ("author", "team", "folder")}
     days = {"start": period.start.isoformat(), "end": period.end.isoformat()}
     record_read(req, AuditAction.REPORT_READ, "changes", format=form, **days, **asked)

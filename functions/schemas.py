@@ -116,7 +116,12 @@ def answers_of(schema: Schema, *statuses: int, media: str = "application/json") 
     told: Schema = {str(s): {"description": "done", "content": {media: {"schema": schema}}} for s in statuses or (200,)}
     problem: Schema = {"description": "what went wrong, and what to do"}
     problem["content"] = {"application/problem+json": {"schema": PROBLEM}}
-    return {**told, "400": problem, "401": {"description": "no function key"}, "default": problem}
+    return {
+        **told,
+        "400": problem,
+        "401": {"description": "nobody is signed in, or the function key is missing"},
+        "default": problem,
+    }
 
 
 def operation(

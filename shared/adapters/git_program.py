@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared.adapters.private_folder import private_folder
 from shared.errors import RepositoryError
 
 LOADER = "ld-linux-x86-64.so.2"
@@ -84,7 +85,7 @@ class PortableGit:
 
     def _make(self, made: Path) -> None:
         """Fill a folder of our own, then give it its name: of several that do so at once, one is kept."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        private_folder(self._scratch)
         with tempfile.TemporaryDirectory(prefix="git-", dir=self._scratch) as scratch:
             folder = Path(scratch) / "programs"
             folder.mkdir()

@@ -26,7 +26,8 @@ LONGEST_MEASURE_SECONDS = 20.0
 QUIET_SECONDS = 25.0
 """So long without a refusal at a settled rate means that the ceiling rose, or was taken for too low."""
 LOWEST_RATE = 2.0
-LONGEST_NAP_SECONDS = 0.02
+SHORTEST_NAP_SECONDS, LONGEST_NAP_SECONDS = 0.0001, 0.02
+"""A nap that is shorter than a clock can tell would never end on one that stands still between naps."""
 
 
 class AdaptiveRate:
@@ -125,7 +126,7 @@ class AdaptiveLimiter:
         with self._turn:
             while (wait := self._try()) > 0:
                 # The rate may rise or fall meanwhile: look again soon.
-                self._clock.sleep(min(wait, LONGEST_NAP_SECONDS))
+                self._clock.sleep(min(max(wait, SHORTEST_NAP_SECONDS), LONGEST_NAP_SECONDS))
 
     def release(self) -> None:
         """Give the slot back; call it whatever became of the call."""

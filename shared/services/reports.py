@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.clock import Clock
 from shared.domain.change_report import Change, ChangeReport, Selection, change_report
+from shared.domain.folder_scopes import EVERYTHING, Scope
 from shared.domain.people import People
 from shared.domain.report_period import Period, parse_date
 from shared.domain.repository_links import RepositoryLinks
@@ -50,9 +51,14 @@ class ReportService:
         start = parse_date("from", first) if first is not None else end
         return Period.days(start, end if last is not None else max(start, end))
 
-    def changes(self, period: Period, selection: Selection, most_listed: int) -> LinkedReport:
-        """The report of a period. Its first `most_listed` changes are listed, all are counted."""
-        found = self._lines.counted(self._selected(period, selection))
+    def changes(
+        self, period: Period, selection: Selection, most_listed: int, scope: Scope = EVERYTHING
+    ) -> LinkedReport:
+        """The report of a period. Its first `most_listed` changes are listed, all are counted.
+
+        Of a notebook that came from outside `scope`, or went there, the other place is not named.
+        """
+        found = self._lines.counted(self._selected(period, selection, scope))
         report = change_report(found, period, selection, root=self._history.root, most_listed=most_listed)
         return LinkedReport(report, self._links)
 
@@ -62,7 +68,7 @@ class ReportService:
         except UnknownMoment:
             return self._clock.now().astimezone(UTC)
 
-    def _selected(self, period: Period, selection: Selection) -> Iterator[Change]:
+    def _selected(self, period: Period, selection: Selection, scope: Scope) -> Iterator[Change]:
         for change in self._history.changes(period.from_ms, period.to_ms):
             version, commit = change.found.version, change.found.commit
             person = self._people.of(version.author)
@@ -70,4 +76,6 @@ class ReportService:
                 continue
             # What somebody pushed may be of several commits: the last of them need not show the file.
             file = version.file if commit.is_backup else None
+            if version.other_path is not None and not scope.holds_notebook(version.other_path):
+                version = replace(version, other_path=None)
             yield Change(version, change.before, commit.commit, commit.committed_at, person, file=file)

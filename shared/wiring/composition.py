@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from shared.adapters.private_folder import private_folder
 from shared.protocols import Telemetry
 from shared.redaction import redact_logs
 from shared.services.access import AccessService
@@ -124,7 +125,7 @@ def decorate(around: Callable[[Adapters], Adapters]) -> None:
 def build(settings: Settings, adapters: Adapters) -> Services:
     """Services over the given adapters."""
     a = replace(adapters, tables=VersionedTables(adapters.tables, adapters.clock))
-    settings.scratch.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.scratch)
     pool = ThreadPoolExecutor(settings.workspace_threads, thread_name_prefix="workspace")
     s = Stores.over(a, settings)
     tags = tag_service(settings, a, s)

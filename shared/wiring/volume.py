@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.adapters.identity import AZURE_DEVOPS_SCOPE, GitAuthorization, entra_token, setting_token
+from shared.adapters.private_folder import private_folder
 from shared.adapters.repository import GitRepository
 from shared.adapters.volume_copies import VolumeCopies
 from shared.clock import SystemClock
@@ -47,7 +48,7 @@ def parity_check(folder: Path, below: str, app: BackedUp) -> tuple[VolumeCopies,
 def remote_repository(settings: RemoteSettings, branch: str, mirror: str) -> GitRepository:
     """A branch of the remote, through a mirror of its own in the scratch folder."""
     redact_logs()
-    settings.scratch.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.scratch)
     secret = settings.git_token
     tokens = setting_token(secret) if secret else entra_token(AZURE_DEVOPS_SCOPE, identity(settings.identity_client_id))
     return GitRepository(

@@ -6,6 +6,7 @@ import heapq
 
 import pytest
 
+from local.memory.clock import ManualClock
 from shared.adapters.limiter import START_PER_SECOND, AdaptiveLimiter, AdaptiveRate
 from shared.clock import SystemClock
 
@@ -101,3 +102,10 @@ def test_no_more_calls_than_slots_are_under_way() -> None:
     assert not limiter._slots.acquire(blocking=False)
     limiter.release()
     limiter.acquire()
+
+
+def test_a_wait_that_the_clock_cannot_tell_comes_to_its_end() -> None:
+    limiter = AdaptiveLimiter(ManualClock(), start_per_second=3.0)
+    for _ in range(50):
+        limiter.acquire()
+        limiter.release()

@@ -302,6 +302,17 @@ def test_a_notebook_that_came_from_elsewhere_does_not_show_where_it_was(site: Si
     assert (len(json.loads(told)["versions"]), "globex" in told) == (1, False)
 
 
+@pytest.mark.parametrize("form", ["json", "csv", "html"])
+@pytest.mark.parametrize(("source", "target"), [(GLOBEX, "/Clients/acme/taken"), (ACME, "/Clients/globex/given")])
+def test_a_report_names_no_place_outside(site: Site, secret: str, form: str, source: str, target: str) -> None:
+    site.world.model.apply("move", "ada", path=source, to=target)
+    back_up(site.world)
+    asked = {"folder": "/Clients/acme", "format": form}
+    told = send("get_change_report", ADA, params=asked).get_body().decode()
+    assert ("/Clients/acme/" in told, "globex" in told) == (True, False)
+    assert "globex" in send("get_change_report", OPERATOR, params=asked).get_body().decode()
+
+
 names = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=5).filter(lambda n: n not in (".", ".."))
 paths = st.lists(names, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shared.cli.setup_engine import Execute, Setup, SetupStopped, State, Step, Values, execute
+from shared.cli.operations import AsJson
+from shared.cli.setup_engine import Execute, Json, Setup, SetupStopped, State, Step, Values, execute
 from shared.cli.setup_steps import steps
-from shared.cli.terminal import notes, plain, say
+from shared.cli.terminal import notes, plain, print_json, say
 
 app = typer.Typer()
 
@@ -92,19 +93,26 @@ def setup(
     again: Annotated[list[str] | None, typer.Option(metavar="STEP", help="Do this step again.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take flags, earlier answers and defaults.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show every command, with what it prints.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Set the backup up in Azure, step by step. Run it again to go on, or after an answer changed."""
     given = {n: v for n, v in locals().items() if n in {q.name for q in QUESTIONS} and v is not None}
     walk = Walk(state, ROOT, _tell, (lambda _: True) if yes else _agree, execute)
     asked = Asked(name, given, tuple(parameter or ()), frozenset(again or ()), asks=not yes, dry_run=dry_run)
+    code, error = _walked(walk, asked)
+    if as_json:
+        print_json({"name": name, "dry_run": dry_run, "steps": walk.outcomes, "error": error})
+    raise typer.Exit(code)
+
+
+def _walked(walk: Walk, asked: Asked) -> tuple[int, str | None]:
+    """Exit code and what went wrong: 2 for an answer, 1 for a step."""
     try:
         walk.go(asked)
-    except ValueError as error:
+    except (ValueError, SetupStopped) as error:
         say(str(error), "red")
-        raise typer.Exit(2) from None
-    except SetupStopped as error:
-        say(str(error), "red")
-        raise typer.Exit(1) from None
+        return (1 if isinstance(error, SetupStopped) else 2), str(error)
+    return 0, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +129,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Where the set-up remembers what is done, which checkout it is of, and whom it talks to."""
+    """Where the set-up remembers what is done, which checkout it is of, and whom it talks to.
+
+    `outcomes` has a row for each step that was reached: see `Setup`.
+    """
 
     state: Path
     root: Path
     tell: Callable[[str], None]
     agree: Callable[[Step], bool]
     execute: Execute
+    outcomes: list[Json] = field(default_factory=list)
 
     def go(self, asked: Asked) -> None:
         """Every step that is not done yet. Raises `ValueError` naming a flag, `SetupStopped`."""
@@ -141,6 +153,7 @@ class Walk:
             stored.save()
         values = self._known(answers, asked.name)
         made = Setup(stored, values, self.root, self.tell, self.agree, self.execute, asked.again, asked.dry_run)
+        made.outcomes = self.outcomes
         made.run(steps(answers))
         if not asked.dry_run:
             self.tell(f"Done: {values['app_url']}/api/dashboard. {stored.file} remembers this set-up.")

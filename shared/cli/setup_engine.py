@@ -18,6 +18,7 @@ MOST_SHOWN_CHARACTERS = 2_000
 
 type Execute = Callable[[list[str], Path, Mapping[str, str]], subprocess.CompletedProcess[str]]
 """Runs a command line in a folder with an environment. Raises `FileNotFoundError` where there is no such command."""
+type Json = dict[str, Any]
 type Values = dict[str, str]
 """What is known: answers, and what commands gave. Names are those of `$placeholders`."""
 
@@ -86,7 +87,12 @@ class State:
 
 @dataclass
 class Setup:
-    """Runs steps. `tell` shows a line, `agree` asks whether to run a step."""
+    """Runs steps. `tell` shows a line, `agree` asks whether to run a step.
+
+    `outcomes` has a row for each step that was reached: `step`, `title`, `outcome` (`shown`, `done`, `done before`,
+    `there already`, `stopped`), `kept` (what later steps need of it, no secret), and of a step that is only shown
+    its `commands`, each with what it prints.
+    """
 
     state: State
     values: Values
@@ -96,35 +102,39 @@ class Setup:
     execute: Execute
     again: frozenset[str] = frozenset()
     dry_run: bool = False
+    outcomes: list[Json] = field(default_factory=list)
 
     def run(self, steps: Sequence[Step]) -> None:
         """Every step that is not done yet. Raises `SetupStopped`."""
         for number, step in enumerate(steps, 1):
             self.tell(f"[{number}/{len(steps)}] {step.title}")
-            if self.dry_run:
-                self._show(step)
-            else:
-                self._take(step)
+            row: Json = {"step": step.id, "title": step.title, "outcome": "stopped"}
+            self.outcomes.append(row)
+            row |= self._show(step) if self.dry_run else self._take(step)
 
-    def _show(self, step: Step) -> None:
+    def _show(self, step: Step) -> Json:
         self.tell(f"      {step.why}")
+        commands = []
         for command in filter(None, (step.look, *step.acts)):
             known = {**{n: f"<{n.replace('_', '-')}>" for n in _names(command)}, **self.values}
+            commands.append({"command": _shown(command, known), "prints": _filled(command.expect, known)})
             for name, content in command.files.items():
                 self.tell(f"      {_filled(name, known)}: {_filled(json.dumps(content), known)}")
             self.tell(f"      $ {_shown(command, known)}")
             for line in _filled(command.expect, known).splitlines():
                 self.tell(f"        {line}")
+        return {"outcome": "shown", "commands": commands}
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: Step) -> Json:
         digest = self._digest(step)
         before = self.state.done.get(step.id)
         if before and before["digest"] == digest and not step.every_time and step.id not in self.again:
             self.values |= before["kept"]
             self.tell("      done before")
-            return
-        kept = self._looked(step)
+            return {"outcome": "done before", "kept": before["kept"]}
+        kept, outcome = self._looked(step), "there already"
         if kept is None:
+            outcome = "done"
             if not self.agree(step):
                 raise SetupStopped(f"stopped before: {step.title}. Run the command again to go on.")
             kept = self._acted(step)
@@ -134,6 +144,7 @@ class Setup:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.state.done[step.id] = {"digest": digest, "at": now, "kept": stored}
         self.state.save()
+        return {"outcome": outcome, "kept": stored}
 
     def _looked(self, step: Step) -> Values | None:
         """What a look found, None where there is nothing yet."""

@@ -161,6 +161,18 @@ def test_a_dry_run_shows_every_command_and_does_nothing(machine: Machine) -> Non
     assert re.findall(r"\$\w+", told) == ["$filter"]
 
 
+def test_what_each_step_came_to_can_be_read_by_a_program(machine: Machine) -> None:
+    command = [sys.executable, "-m", "shared.cli", "setup", "backup", "--yes", "--dry-run", "--json"]
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in ANSWERS.items()]
+    done = subprocess.run(
+        [*command, *flags, f"--state={machine.folder}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["error"], found["dry_run"]) == (0, None, True)
+    assert [(row["step"], row["outcome"]) for row in found["steps"]] == [(step, "shown") for step in IDS]
+    assert all(row["commands"] for row in found["steps"])
+
+
 def test_core_tools_publish_where_they_are_asked_to(machine: Machine) -> None:
     machine.run(publish_with="func", **ANSWERS)
     assert ["func", "azure", "functionapp", "publish", "func-backup-x", "--python", "--no-build"] in machine.commands

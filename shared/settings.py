@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.addresses import check_connection_string, check_smtp_url, checked_url, is_loopback
@@ -19,6 +19,10 @@ from shared.domain.people import People
 
 type SecretName = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{0,127}$")]
 """How a vault names a secret."""
+
+
+ENVIRONMENT = "{environment}"
+"""Stands for `BACKUP_ENVIRONMENT` in the name of a branch."""
 
 
 def _alias(name: str) -> dict[str, str]:
@@ -80,7 +84,8 @@ class RemoteSettings(BaseSettings):
 
     git_remote_url: Annotated[str, Field(**_alias("GIT_REMOTE_URL"))]
     git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
-    git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"))] = "main"
+    environment: Annotated[str, Field(**_alias("BACKUP_ENVIRONMENT"), pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")] = ""
+    git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"), min_length=1)] = "main"
     git_ca_file: Annotated[Path | None, Field(**_alias("GIT_CA_FILE"))] = None
     git_executable: Annotated[str | None, Field(**_alias("BACKUP_GIT"))] = None
     identity_client_id: Annotated[str | None, Field(**_alias("AZURE_CLIENT_ID"))] = None
@@ -90,6 +95,11 @@ class RemoteSettings(BaseSettings):
     committer_email: Annotated[str, Field(**_alias("BACKUP_COMMITTER_EMAIL"))] = "notebook-backup@localhost"
     scratch: Annotated[Path, Field(**_alias("BACKUP_SCRATCH"))] = Path(tempfile.gettempdir()) / "notebook-backup"
 
+    @field_validator("git_branch")
+    @classmethod
+    def _of_the_environment(cls, value: str, info: ValidationInfo) -> str:
+        return named_for(value, info)
+
     @field_validator("backup_root")
     @classmethod
     def _absolute_root(cls, value: str) -> str:
@@ -97,6 +107,14 @@ class RemoteSettings(BaseSettings):
         if not root.startswith("/"):
             raise ValueError("must be an absolute workspace folder such as /Clients")
         return root
+
+
+def named_for(value: str, info: ValidationInfo) -> str:
+    """A branch's name with the environment put in. Raises `ValueError` where none is set."""
+    environment = str(info.data.get("environment") or "")
+    if ENVIRONMENT in value and not environment:
+        raise ValueError(f"holds {ENVIRONMENT}: set BACKUP_ENVIRONMENT, too")
+    return value.replace(ENVIRONMENT, environment)
 
 
 class Settings(AccessSettings, RemoteSettings):
@@ -115,8 +133,13 @@ class Settings(AccessSettings, RemoteSettings):
     git_token_secret: Annotated[SecretName | None, Field(**_alias("GIT_TOKEN_SECRET"))] = None
     pat_api_url: Annotated[str | None, Field(**_alias("BACKUP_PAT_API_URL"))] = None
     git_folder_branches: Annotated[
-        str, Field(**_alias("BACKUP_GIT_FOLDER_BRANCHES"), pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/$")
-    ] = "folders/"
+        str,
+        Field(
+            **_alias("BACKUP_GIT_FOLDER_BRANCHES"),
+            pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/$",
+            validate_default=True,
+        ),
+    ] = ""
     git_folder_provider: Annotated[str, Field(**_alias("BACKUP_GIT_FOLDER_PROVIDER"))] = "azureDevOpsServices"
     git_folder_notebooks: Annotated[int, Field(**_alias("BACKUP_GIT_FOLDER_NOTEBOOKS"), ge=1)] = 5_000
     git_folder_files: Annotated[int, Field(**_alias("BACKUP_GIT_FOLDER_FILES"), ge=1)] = 10_000
@@ -186,6 +209,15 @@ class Settings(AccessSettings, RemoteSettings):
     def _counted_people(self, value: People) -> str:
         """Who people are is printed nowhere."""
         return f"{len(value.by_mail)} people"
+
+    @field_validator("git_folder_branches", mode="before")
+    @classmethod
+    def _folders_of_the_environment(cls, value: Any, info: ValidationInfo) -> Any:
+        if value:
+            return named_for(value, info) if isinstance(value, str) else value
+        # Two environments in one repository must not move each other's branches.
+        environment = info.data.get("environment")
+        return f"folders/{environment}/" if environment else "folders/"
 
     @field_validator("people", mode="before")
     @classmethod

@@ -23,7 +23,7 @@ from local.azurite import Azurite
 from shared.adapters.storage import StorageClients
 from shared.clock import SystemClock
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.trail import AuditTrail
 
 WRITERS = 8
 BATCH = 100

@@ -18,9 +18,9 @@ from functions.audit_views import report_page
 from local.memory.repository import MemoryRemote, MemoryRepository
 from shared.adapters.storage import StorageClients
 from shared.clock import SystemClock
-from shared.services.audit_proof import AuditAnchors, AuditProof
-from shared.services.audit_report import AuditReports
-from shared.services.audit_rows import AuditRows
+from shared.services.audit.proof import AuditAnchors, AuditProof
+from shared.services.audit.rows import AuditRows
+from shared.services.reporting.audit_report import AuditReports
 from tests.telling import MIDNIGHT_MS, ROOT, new_history
 
 A_COMMIT = 50

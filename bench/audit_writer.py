@@ -8,7 +8,7 @@ import sys
 from shared.adapters.storage import StorageClients
 from shared.clock import SystemClock
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.trail import AuditTrail
 
 
 def name(writer: int, number: int) -> str:

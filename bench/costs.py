@@ -20,7 +20,7 @@ import typer
 
 from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 
 COUNTED = {"blobs", "tables", "queue"}
 ROWS_A_PAGE, ROWS_A_TRANSACTION = 1_000, 100

@@ -27,10 +27,10 @@ from shared.adapters.repository import GitRepository
 from shared.domain.folder_branches import branch_name
 from shared.domain.versions import CommitMark
 from shared.protocols import Signature, WriteFile
-from shared.services.findings import FindingStore
-from shared.services.git_folders_branches import FolderBranchService
-from shared.services.git_folders_store import GitFolderStore
-from shared.services.manifests import ManifestStore
+from shared.services.git_folders.branches import FolderBranchService
+from shared.services.git_folders.store import GitFolderStore
+from shared.services.state.findings import FindingStore
+from shared.services.state.manifests import ManifestStore
 
 FOLDERS, NOTEBOOKS, DAYS, CHANGED = 700, 100_000, 10, 1_000
 AUTHORS = ("Ada", "Grace", "Linus")

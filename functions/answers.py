@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from functions.gate import entered, seal
 from functions.recording import record_refusal
 from shared.errors import BackupError
-from shared.services.status import Json
+from shared.services.state.status import Json
 
 type Handler = Callable[..., func.HttpResponse]
 type AsyncHandler = Callable[..., Awaitable[func.HttpResponse]]

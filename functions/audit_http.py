@@ -12,11 +12,11 @@ from functions.requests import number, origin_of, text, who_asks
 from shared.domain.audit import AuditAction, AuditHead
 from shared.domain.canonical import Scalar
 from shared.domain.periods import period
-from shared.services.audit_access import Page, Reader
-from shared.services.audit_export import Pseudonyms, as_csv, as_json_lines, fields
-from shared.services.audit_proof import MOST_RECORDS, ProvedPart
-from shared.services.audit_rows import AuditDamaged, Where
-from shared.services.status import Json
+from shared.services.audit.export import Pseudonyms, as_csv, as_json_lines, fields
+from shared.services.audit.proof import MOST_RECORDS, ProvedPart
+from shared.services.audit.rows import AuditDamaged, Where
+from shared.services.reporting.audit_access import Page, Reader
+from shared.services.state.status import Json
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from shared.domain.audit import AuditRecord
 from shared.domain.canonical import Canonical, canonical
 from shared.domain.times import iso
-from shared.services.audit_report import PeriodReport
+from shared.services.reporting.audit_report import PeriodReport
 
 if TYPE_CHECKING:
     from jinja2 import Environment

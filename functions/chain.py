@@ -13,8 +13,8 @@ import azure.functions as func
 from functions.tracing import traced
 from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import RunActive
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.runs import PLAN_QUEUE, planning_message
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.runs import PLAN_QUEUE, planning_message
 from shared.wiring import services
 
 blueprint = df.Blueprint()

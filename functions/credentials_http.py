@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from functions.answers import answer, guarded
 from functions.requests import origin_of, read_body, who_asks
 from functions.tracing import traced
-from shared.services.credentials import CREDENTIAL_NAME
+from shared.services.credentials.secrets import CREDENTIAL_NAME
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from shared.domain.capacity import Level, SizePoint
 from shared.domain.reliability import DAYS, TARGET, Reliability, RunFact, changes_a_day, reliability
 from shared.domain.runs import RunStatus
 from shared.domain.sizes import size_text
-from shared.services.dashboard import Credential, Dashboard, Verified
+from shared.services.reporting.dashboard import Credential, Dashboard, Verified
 
 STRIP_RUNS = 30
 MOST_BAD_RUNS = 8

@@ -18,7 +18,7 @@ from functions.route_rights import NOTEBOOK_PARAMETERS, PAGES, ROUTES, Tells
 from functions.tracing import traced_request
 from shared.domain.access import ANONYMOUS, Caller, Right
 from shared.errors import BackupError
-from shared.services.access import OutsideFolders, PrincipalNotBelieved
+from shared.services.access.decisions import OutsideFolders, PrincipalNotBelieved
 from shared.wiring import services
 
 MOST_PARAMETERS = 32

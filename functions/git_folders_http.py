@@ -13,7 +13,7 @@ from functions.answers import answer, guarded, guarded_async
 from functions.requests import origin_of, read_body, who_asks
 from functions.tracing import traced
 from shared.domain.git_folder_request import OperationBody
-from shared.services.git_folders_operations import OperationKind, Request
+from shared.services.git_folders.operations import OperationKind, Request
 from shared.wiring import services
 
 blueprint = df.Blueprint()

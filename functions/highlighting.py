@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from shared.domain.notebooks import ExportFormat, Language
-from shared.services.content import NotebookContent
+from shared.services.recovery.content import NotebookContent
 
 LEXERS = {Language.PYTHON: "python", Language.SQL: "sql", Language.SCALA: "scala", Language.R: "r"}
 MARKDOWN = "markdown"

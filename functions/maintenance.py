@@ -11,7 +11,7 @@ from functions.requests import origin_of, who_asks
 from functions.tracing import traced
 from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import BackupError
-from shared.services.maintenance import MAINTENANCE_QUEUE, Kind
+from shared.services.state.maintenance import MAINTENANCE_QUEUE, Kind
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

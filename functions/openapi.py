@@ -46,9 +46,9 @@ from shared.domain.restores import Outcome
 from shared.domain.tag_request import TagBody
 from shared.domain.versions import VersionKind
 from shared.domain.volume_requests import ImportBody, ParityBody
-from shared.services.git_folders_operations import OperationKind, OperationStatus
-from shared.services.git_folders_operations import Outcome as GitOutcome
-from shared.services.git_folders_store import FolderState
+from shared.services.git_folders.operations import OperationKind, OperationStatus
+from shared.services.git_folders.operations import Outcome as GitOutcome
+from shared.services.git_folders.store import FolderState
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 

@@ -18,7 +18,7 @@ from functions.highlighting import MOST_LINE_CHARACTERS, MOST_SHOWN_LINES, SEPAR
 from functions.requests import asking
 from shared.domain.differences import Block, blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
-from shared.services.compare import Difference, Side
+from shared.services.recovery.compare import Difference, Side
 from shared.wiring import services
 
 if TYPE_CHECKING:

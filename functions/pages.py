@@ -29,8 +29,8 @@ from shared.domain.restore_request import RestoreBody
 from shared.domain.restores import Outcome
 from shared.domain.versions import VersionKind
 from shared.protocols import IndexedVersion
-from shared.services.content import LIVE, NotebookContent
-from shared.services.history import LATEST, NotInBackup, UnknownMoment
+from shared.services.recovery.content import LIVE, NotebookContent
+from shared.services.recovery.history import LATEST, NotInBackup, UnknownMoment
 from shared.wiring import services
 
 blueprint = df.Blueprint()

@@ -16,7 +16,7 @@ from functions.version_views import commit_json, found_json, listed_json, versio
 from shared.domain.audit import AuditAction
 from shared.domain.restore_request import RestoreBody, UndoBody
 from shared.domain.times import iso
-from shared.services.history import LATEST
+from shared.services.recovery.history import LATEST
 from shared.wiring import services
 
 blueprint = df.Blueprint()

@@ -13,8 +13,8 @@ from functions.recording import record_read
 from functions.requests import asking, text
 from shared.domain.audit import AuditAction
 from shared.domain.change_report import Selection
-from shared.services.report_html import report_html, report_styles
-from shared.services.report_views import report_csv, report_json
+from shared.services.reporting.report_html import report_html, report_styles
+from shared.services.reporting.report_views import report_csv, report_json
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from shared.domain.access import ANONYMOUS, Caller
 from shared.domain.tags import MOST_MOMENT_CHARACTERS
-from shared.services.access import PrincipalNotBelieved
-from shared.services.scoped_history import ScopedHistory
+from shared.services.access.decisions import PrincipalNotBelieved
+from shared.services.recovery.scoped_history import ScopedHistory
 from shared.wiring import services
 
 _PORT = re.compile(r"^(\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:.]+\]):\d+$")

@@ -11,7 +11,7 @@ import azure.functions as func
 from functions.answers import answer, guarded
 from functions.requests import origin_of, who_asks
 from functions.tracing import traced
-from shared.services.runs import PLAN_QUEUE, planning_message
+from shared.services.state.runs import PLAN_QUEUE, planning_message
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ import logging
 import azure.functions as func
 
 from shared.domain.messages import MalformedMessage, read_message
-from shared.services.outbox import MAIL_QUEUE
+from shared.services.reporting.outbox import MAIL_QUEUE
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

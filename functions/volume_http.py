@@ -13,7 +13,7 @@ from functions.requests import as_of, number, origin_of, read_body, text, who_as
 from functions.version_views import commit_json
 from shared.domain.audit import AuditAction
 from shared.domain.volume_requests import ImportBody, ParityBody
-from shared.services.history import LATEST
+from shared.services.recovery.history import LATEST
 from shared.wiring import services
 
 blueprint = func.Blueprint()  # type: ignore[no-untyped-call]

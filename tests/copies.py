@@ -9,8 +9,8 @@ from shared.adapters.repository import GitRepository
 from shared.adapters.volume_copies import VolumeCopies
 from shared.clock import Clock
 from shared.protocols import Repository, Volume
-from shared.services.volume_copy import CopyReader
-from shared.services.volume_import import CopyOutcome, ImportOptions, VolumeImport
+from shared.services.volume.full_copy import CopyReader
+from shared.services.volume.import_copies import CopyOutcome, ImportOptions, VolumeImport
 
 ROOT = "/Clients"
 HEADERS = {"py": "#", "sql": "--", "scala": "//", "r": "#"}

@@ -11,8 +11,8 @@ from shared.domain.batches import Failure
 from shared.domain.restores import RestoreKind, RestoreRequest
 from shared.domain.runs import make_run_id
 from shared.protocols import BlobStore, Row, Tables
-from shared.services.capacity import NOTEBOOKS_BLOB
-from shared.services.findings import FindingStore
+from shared.services.reporting.capacity import NOTEBOOKS_BLOB
+from shared.services.state.findings import FindingStore
 
 DAYS = 30
 FAILED_DAY, PARTIAL_DAY = 12, 20

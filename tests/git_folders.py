@@ -11,7 +11,7 @@ from local.faults.taps import Call, QuietTap
 from local.memory.world import World
 from local.workspace.content import first_line
 from shared.errors import BackupError
-from shared.services.git_folders_operations import OperationKind, Request
+from shared.services.git_folders.operations import OperationKind, Request
 
 CLIENTS = ("acme", "bolt", "cato")
 LANGUAGES = ("PYTHON", "SQL", "SCALA", "R")

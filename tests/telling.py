@@ -16,10 +16,10 @@ from shared.domain.people import People
 from shared.domain.repository_links import RepositoryLinks
 from shared.domain.versions import CommitMark, CommitVersions, Version, VersionKind
 from shared.protocols import IndexedChange, IndexedCommit
-from shared.services.history import UnknownMoment
-from shared.services.line_counter import LineCounter, LineLimits
-from shared.services.reports import ReportService
-from shared.services.version_log import VersionLog
+from shared.services.recovery.history import UnknownMoment
+from shared.services.reporting.line_counter import LineCounter, LineLimits
+from shared.services.reporting.reports import ReportService
+from shared.services.state.version_log import VersionLog
 
 ROOT = "/Clients"
 MIDNIGHT_MS = 1_795_478_400_000

@@ -27,10 +27,10 @@ from shared.domain.names import BadFileName, parse_file
 from shared.domain.runs import RunStatus
 from shared.errors import BackupError, RunActive
 from shared.protocols import Mailer, NoTelemetry, Repository, Telemetry
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.maintenance import MAINTENANCE_QUEUE, Kind
-from shared.services.outbox import MAIL_QUEUE
-from shared.services.runs import PLAN_QUEUE, planning_message
+from shared.services.reporting.outbox import MAIL_QUEUE
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.maintenance import MAINTENANCE_QUEUE, Kind
+from shared.services.state.runs import PLAN_QUEUE, planning_message
 from shared.settings import Settings
 from shared.wiring import Adapters, Services, build
 

@@ -17,7 +17,7 @@ from shared.domain.notebooks import ExportFormat, Language
 from shared.domain.sizes import size_text
 from shared.domain.volume import DatedCopy, dated
 from shared.domain.volume_requests import MOST_FINDINGS
-from shared.services.parity_check import Held, Listing, Parity, by_reason
+from shared.services.volume.parity_check import Held, Listing, Parity, by_reason
 
 app = typer.Typer()
 MOST_SHOWN = 20
@@ -84,7 +84,7 @@ def _chosen(copies: list[DatedCopy], names: list[str] | None) -> list[DatedCopy]
 
 
 class AppBackup:
-    """See `shared.services.parity_check.BackedUp`: what the function app knows, over HTTP."""
+    """See `shared.services.volume.parity_check.BackedUp`: what the function app knows, over HTTP."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

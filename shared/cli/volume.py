@@ -15,8 +15,8 @@ from shared.cli.terminal import cell, notes, print_json, print_table, say, table
 from shared.domain.batches import Failure, Notice
 from shared.domain.sizes import size_text
 from shared.errors import BackupError
-from shared.services.volume_copy import counted
-from shared.services.volume_import import CopyOutcome, ImportOptions
+from shared.services.volume.full_copy import counted
+from shared.services.volume.import_copies import CopyOutcome, ImportOptions
 
 app = typer.Typer()
 MOST_NAMED = 20

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from shared.services.audit_access import AuditAccess
-from shared.services.audit_care import AuditCare
-from shared.services.audit_proof import AuditAnchors, AuditProof
-from shared.services.audit_report import AuditReports
-from shared.services.audit_retention import AuditRetention
-from shared.services.audit_rows import AuditRows
-from shared.services.history import HistoryService
-from shared.services.recorder import AnchorStore
+from shared.services.audit.care import AuditCare
+from shared.services.audit.proof import AuditAnchors, AuditProof
+from shared.services.audit.recorder import AnchorStore
+from shared.services.audit.retention import AuditRetention
+from shared.services.audit.rows import AuditRows
+from shared.services.recovery.history import HistoryService
+from shared.services.reporting.audit_access import AuditAccess
+from shared.services.reporting.audit_report import AuditReports
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores

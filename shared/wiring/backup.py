@@ -6,18 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from shared.protocols import SecretFinder
-from shared.services.attribution import AttributionService
-from shared.services.commit import CommitService
-from shared.services.commit_chain import CommitIdentity
-from shared.services.drive import DriveService
-from shared.services.export import ExportService
-from shared.services.listing import TreeLister
-from shared.services.plan import PlanService
-from shared.services.rebuild import RebuildService
-from shared.services.retention import RetentionService
-from shared.services.secret_screen import SecretPolicy, SecretScreen
-from shared.services.stored_state import StoredStateCheck
-from shared.services.verify import VerifyService
+from shared.services.backup.attribution import AttributionService
+from shared.services.backup.commit import CommitService
+from shared.services.backup.commit_chain import CommitIdentity
+from shared.services.backup.drive import DriveService
+from shared.services.backup.export import ExportService
+from shared.services.backup.plan import PlanService
+from shared.services.backup.retention import RetentionService
+from shared.services.backup.secret_screen import SecretPolicy, SecretScreen
+from shared.services.operations.rebuild import RebuildService
+from shared.services.operations.stored_state import StoredStateCheck
+from shared.services.operations.verify import VerifyService
+from shared.services.state.listing import TreeLister
 from shared.settings import Settings
 from shared.wiring.audit import audit_care
 from shared.wiring.deferred import deferred

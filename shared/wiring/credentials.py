@@ -9,10 +9,10 @@ from pydantic import SecretStr
 
 from shared.domain.credentials import CredentialKind
 from shared.protocols import TokenIssuer
-from shared.services.credential_watch import CredentialWatch
-from shared.services.credentials import CredentialSpec, CredentialStore
-from shared.services.mail import MailService
-from shared.services.rotation import RotationService
+from shared.services.credentials.rotation import RotationService
+from shared.services.credentials.secrets import CredentialSpec, CredentialStore
+from shared.services.credentials.watch import CredentialWatch
+from shared.services.reporting.mail import MailService
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores

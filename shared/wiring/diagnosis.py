@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.services.doctor import Check, DoctorService
-from shared.services.doctor_state import SettingFacts, Stored, state_checks
-from shared.services.doctor_systems import Systems, system_checks
-from shared.services.poison import PoisonService
+from shared.services.operations.doctor import Check, DoctorService
+from shared.services.operations.doctor_state import SettingFacts, Stored, state_checks
+from shared.services.operations.doctor_systems import Systems, system_checks
+from shared.services.operations.poison import PoisonService
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores

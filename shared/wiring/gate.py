@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from shared.clock import Clock
-from shared.services.access import AccessService, SignIn
-from shared.services.request_rate import RequestRate
+from shared.services.access.decisions import AccessService, SignIn
+from shared.services.access.request_rate import RequestRate
 from shared.settings import AccessSettings, Settings
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from shared.services.capacity import CapacityService
-from shared.services.credential_watch import CredentialWatch
-from shared.services.dashboard import DashboardService
-from shared.services.history import HistoryService
-from shared.services.restores import RestoreService
-from shared.services.status import StatusService
+from shared.services.credentials.watch import CredentialWatch
+from shared.services.recovery.history import HistoryService
+from shared.services.recovery.restores import RestoreService
+from shared.services.reporting.capacity import CapacityService
+from shared.services.reporting.dashboard import DashboardService
+from shared.services.state.status import StatusService
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.services.capacity import CapacityService
-from shared.services.history import HistoryService
-from shared.services.parity import ParityService
+from shared.services.recovery.history import HistoryService
+from shared.services.reporting.capacity import CapacityService
+from shared.services.volume.parity import ParityService
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 

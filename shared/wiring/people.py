@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from shared.domain.repository_links import RepositoryLinks
-from shared.services.attribution import AttributionService
-from shared.services.content import ContentService
-from shared.services.digests import DigestService
-from shared.services.history import HistoryService
-from shared.services.line_counter import LineCounter, LineLimits
-from shared.services.reports import ReportService
-from shared.services.restored import RestoredNotebooks
+from shared.services.backup.attribution import AttributionService
+from shared.services.backup.restored import RestoredNotebooks
+from shared.services.recovery.content import ContentService
+from shared.services.recovery.history import HistoryService
+from shared.services.reporting.digests import DigestService
+from shared.services.reporting.line_counter import LineCounter, LineLimits
+from shared.services.reporting.reports import ReportService
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores

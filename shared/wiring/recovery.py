@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from shared.adapters.content_cache import ContentCache
 from shared.adapters.version_index import SqliteVersionIndex
-from shared.services.content import ContentService
-from shared.services.history import HistoryService
-from shared.services.restore_plan import RestorePlanner
-from shared.services.restore_write import RestoreWriter
-from shared.services.restores import RestoreService
-from shared.services.tags import TagOptions, TagService
+from shared.services.recovery.content import ContentService
+from shared.services.recovery.history import HistoryService
+from shared.services.recovery.restore_plan import RestorePlanner
+from shared.services.recovery.restore_write import RestoreWriter
+from shared.services.recovery.restores import RestoreService
+from shared.services.recovery.tags import TagOptions, TagService
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores

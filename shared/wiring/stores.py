@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.services.audit_trail import AuditTrail
-from shared.services.batch_rows import BatchStore
-from shared.services.findings import FindingStore
-from shared.services.maintenance import MaintenanceStore
-from shared.services.manifests import ManifestStore
-from shared.services.recorder import AnchorStore, Recorder
-from shared.services.restore_store import RestoreStore
-from shared.services.run_acts import RunActs
-from shared.services.runs import RunStore
-from shared.services.version_log import VersionLog
+from shared.services.audit.recorder import AnchorStore, Recorder
+from shared.services.audit.trail import AuditTrail
+from shared.services.state.batch_rows import BatchStore
+from shared.services.state.findings import FindingStore
+from shared.services.state.maintenance import MaintenanceStore
+from shared.services.state.manifests import ManifestStore
+from shared.services.state.restore_store import RestoreStore
+from shared.services.state.run_acts import RunActs
+from shared.services.state.runs import RunStore
+from shared.services.state.version_log import VersionLog
 from shared.settings import Settings
 from shared.wiring.outside import Adapters
 from shared.wiring.shown_settings import shown_settings

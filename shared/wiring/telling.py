@@ -8,15 +8,15 @@ from datetime import timedelta
 
 from shared.domain.capacity import Level
 from shared.protocols import MailTemplates
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.endings import EndingService
-from shared.services.gauges import GaugeService, Targets
-from shared.services.mail import MailOptions, MailService
-from shared.services.maintenance import MAINTENANCE_QUEUE
-from shared.services.outbox import MAIL_QUEUE, Outbox
-from shared.services.runs import PLAN_QUEUE
-from shared.services.status import Json, StatusService
-from shared.services.tags import TagService
+from shared.services.backup.endings import EndingService
+from shared.services.recovery.tags import TagService
+from shared.services.reporting.gauges import GaugeService, Targets
+from shared.services.reporting.mail import MailOptions, MailService
+from shared.services.reporting.outbox import MAIL_QUEUE, Outbox
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.maintenance import MAINTENANCE_QUEUE
+from shared.services.state.runs import PLAN_QUEUE
+from shared.services.state.status import Json, StatusService
 from shared.settings import Settings
 from shared.wiring.deferred import deferred
 from shared.wiring.outside import Adapters

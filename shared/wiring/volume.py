@@ -10,9 +10,9 @@ from shared.adapters.repository import GitRepository
 from shared.adapters.volume_copies import VolumeCopies
 from shared.clock import SystemClock
 from shared.redaction import redact_logs
-from shared.services.parity_check import BackedUp, ParityCheck
-from shared.services.volume_copy import CopyReader
-from shared.services.volume_import import VolumeImport
+from shared.services.volume.full_copy import CopyReader
+from shared.services.volume.import_copies import VolumeImport
+from shared.services.volume.parity_check import BackedUp, ParityCheck
 from shared.settings import RemoteSettings
 from shared.wiring.access import identity
 from shared.wiring.git import find_git

@@ -21,7 +21,7 @@ from azure.data.tables import TableClient
 from playwright.sync_api import Browser
 
 from local.lab import Lab
-from shared.services.audit_rows import MOST_CARRIED_RECORDS
+from shared.services.audit.rows import MOST_CARRIED_RECORDS
 from tests.browser import DESK, PHONE, needs_chromium
 
 ROOT = Path(__file__).resolve().parent.parent.parent

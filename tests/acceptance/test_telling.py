@@ -30,10 +30,10 @@ from local.system import LocalSystem, SystemOptions
 from shared.adapters.storage import StorageClients
 from shared.clock import SystemClock
 from shared.domain.metrics import METRICS
-from shared.services.audit_trail import AuditTrail
-from shared.services.recorder import Recorder
-from shared.services.run_acts import RunActs
-from shared.services.runs import RunStore, planning_message
+from shared.services.audit.recorder import Recorder
+from shared.services.audit.trail import AuditTrail
+from shared.services.state.run_acts import RunActs
+from shared.services.state.runs import RunStore, planning_message
 
 FOLDER = "/Clients/a <script>alert(1)</script> & b"
 HOSTILE = f"{FOLDER}/load\u202e 'é' <b>"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from local.memory.world import ROOT, World
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 from tests.remotes import GitRemote
 
 RENAMED, AFTER = f"{ROOT}/etl/load", f"{ROOT}/etl/load renamed"

@@ -9,8 +9,8 @@ from local.faults.crash_points import Crash
 from local.memory.clock import ManualClock
 from shared.domain.audit import AuditAction, AuditEntry
 from shared.protocols import Tables
-from shared.services.audit_rows import AUDIT, HEAD, row_key
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.rows import AUDIT, HEAD, row_key
+from shared.services.audit.trail import AuditTrail
 
 DAY = "2026-01-01"
 WRITES = ("insert", "replace", "upsert", "upsert_many", "delete")

@@ -12,7 +12,7 @@ from local.faults.crash_points import CRASH_POINTS, CrashTap, play_dead
 from local.faults.port_faults import Declared, Fault, FaultTap
 from local.faults.taps import Call, QuietTap
 from local.memory.world import World, succeeded
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 from tests.faults.living import live, person_pushes
 
 _FAULTS = (

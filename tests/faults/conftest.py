@@ -8,7 +8,7 @@ import pytest
 
 from local.memory.storage import MemoryTables
 from shared.adapters.storage import StorageClients
-from shared.services.audit_rows import AUDIT
+from shared.services.audit.rows import AUDIT
 from tests.faults.audit_trails import Tapped
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from local.memory.world import ROOT, World
 from local.workspace.model import ApiError
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 
 PEOPLE = ("ada", "grace", "linus")
 LANGUAGES = ("PYTHON", "SQL", "SCALA", "R")

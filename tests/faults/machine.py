@@ -14,8 +14,8 @@ from local.faults.crash_points import CRASH_POINTS, RESTORE_POINTS, Crash, Crash
 from local.faults.port_faults import Declared, Fault, FaultTap
 from local.memory.world import ROOT, Remote, World
 from shared.errors import BackupError
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.maintenance import Kind
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.maintenance import Kind
 from tests.faults.living import FOLDERS, LANGUAGES, NAMES, act, check_equal
 from tests.faults.recovering import at_once, finish
 

@@ -9,7 +9,7 @@ import pytest
 from local.faults.crash_points import CrashPoint, CrashTap, play_dead
 from local.memory.world import ROOT, World, succeeded
 from shared.domain.versions import VersionKind
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 from tests.copies import importing, write_copy
 from tests.faults.living import check_equal, fill
 

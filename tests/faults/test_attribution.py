@@ -17,10 +17,10 @@ from local.memory.world import ROOT, World
 from shared.domain.change_report import Selection
 from shared.domain.times import iso
 from shared.domain.versions import VersionKind
-from shared.services.audit_access import Reader
-from shared.services.audit_rows import Where
-from shared.services.maintenance import Kind
-from shared.services.report_html import report_html
+from shared.services.audit.rows import Where
+from shared.services.reporting.audit_access import Reader
+from shared.services.reporting.report_html import report_html
+from shared.services.state.maintenance import Kind
 from tests.faults.recovering import restore, undo
 from tests.people_at_work import TWELVE, Counts, PeopleAtWork, Truth
 from tests.remotes import GitRemote

@@ -15,10 +15,10 @@ from local.memory.repository import MemoryCommit, MemoryRemote
 from local.memory.world import ROOT, World, succeeded
 from shared.domain.audit import AuditAction, AuditEntry, AuditHead, AuditRecord
 from shared.domain.audit_check import AuditFault, Forgery
-from shared.services.audit_proof import AuditAnchors, AuditProof
-from shared.services.audit_rows import AUDIT, REMOVED, AuditRows, row_key
-from shared.services.audit_trail import AuditTrail, AuditUnavailable
-from shared.services.maintenance import Kind
+from shared.services.audit.proof import AuditAnchors, AuditProof
+from shared.services.audit.rows import AUDIT, REMOVED, AuditRows, row_key
+from shared.services.audit.trail import AuditTrail, AuditUnavailable
+from shared.services.state.maintenance import Kind
 from tests.faults.living import fill, live
 from tests.faults.recovering import at_once, restore, undo
 

@@ -9,9 +9,9 @@ from local.memory.clock import ManualClock
 from local.memory.storage import MemoryTables
 from shared.domain.audit import AuditHead
 from shared.domain.audit_check import AuditFault, Forgery
-from shared.services.audit_retention import AuditBroken, AuditRetention
-from shared.services.audit_rows import AUDIT, AuditRows
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.retention import AuditBroken, AuditRetention
+from shared.services.audit.rows import AUDIT, AuditRows
+from shared.services.audit.trail import AuditTrail
 from tests.faults.audit_trails import Meet, Tapped, dies, entry, forge, objects, trail_of
 
 pytestmark = pytest.mark.xdist_group("azurite")

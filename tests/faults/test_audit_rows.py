@@ -6,7 +6,7 @@ import pytest
 
 from local.memory.clock import ManualClock
 from shared.domain.audit import AuditAction, AuditEntry
-from shared.services.audit_rows import AuditRows, Where
+from shared.services.audit.rows import AuditRows, Where
 from tests.faults.audit_trails import Tapped, entry, trail_of
 
 pytestmark = pytest.mark.xdist_group("azurite")

@@ -19,8 +19,8 @@ from shared.domain.audit_check import AuditFault, Forgery
 from shared.errors import StateConflict
 from shared.protocols import Tables
 from shared.redaction import remember
-from shared.services.audit_rows import AUDIT, CURRENT, HEAD, AuditDamaged, AuditRows, row_key
-from shared.services.audit_trail import AuditTrail, AuditUnavailable
+from shared.services.audit.rows import AUDIT, CURRENT, HEAD, AuditDamaged, AuditRows, row_key
+from shared.services.audit.trail import AuditTrail, AuditUnavailable
 from tests.faults.audit_trails import DAY, Tapped, check_unbroken, dies, entry, forge, objects, trail_of
 
 pytestmark = pytest.mark.xdist_group("azurite")

@@ -8,11 +8,11 @@ import pytest
 
 from local.memory.world import World
 from shared.domain.audit import AuditAction
-from shared.services.audit_access import Reader
-from shared.services.audit_rows import Where
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.poison import UnknownMessage
-from shared.services.runs import NothingHeld
+from shared.services.audit.rows import Where
+from shared.services.operations.poison import UnknownMessage
+from shared.services.reporting.audit_access import Reader
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.runs import NothingHeld
 from tests.faults.living import check_equal, fill
 
 POISON = f"{EXPORT_QUEUE}-poison"

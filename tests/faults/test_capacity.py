@@ -10,9 +10,9 @@ import pytest
 from local.faults.taps import Call, QuietTap
 from local.memory.world import World
 from shared.errors import RepositoryError
-from shared.services.capacity import CAPACITY, NOTEBOOKS_BLOB
-from shared.services.content import ContentMissing
-from shared.services.maintenance import Kind
+from shared.services.recovery.content import ContentMissing
+from shared.services.reporting.capacity import CAPACITY, NOTEBOOKS_BLOB
+from shared.services.state.maintenance import Kind
 from tests.dashboard_rows import DAYS, FAILURES, MIB, seed, under_way
 
 DAY_SECONDS = 86_400

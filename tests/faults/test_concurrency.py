@@ -13,8 +13,8 @@ import pytest
 from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World, file_of, succeeded
 from shared.errors import BackupError
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.runs import PLAN_QUEUE
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.runs import PLAN_QUEUE
 from tests.faults.living import check_equal, fill, live
 from tests.remotes import GitRemote
 

@@ -11,7 +11,7 @@ import pytest
 
 from local.memory.world import World, succeeded
 from shared.domain.seal import seal
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 from tests.faults.living import check_equal, fill, live
 from tests.remotes import GitRemote
 

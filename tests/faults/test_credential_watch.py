@@ -15,7 +15,7 @@ from local.memory.world import World
 from shared.domain.audit import AuditAction
 from shared.domain.mail import Recipients
 from shared.errors import IssuerUnavailable, VaultUnavailable
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.trail import AuditTrail
 
 VAULT_URI = "https://backup.vault.azure.net"
 SECRET, DAY = "databricks-token", 86_400

@@ -12,7 +12,7 @@ from local.faults.crash_points import CrashPoint, CrashTap, play_dead
 from local.memory.branches import tree_id
 from local.memory.repository import MemoryCommit, MemoryRemote
 from local.memory.world import World, succeeded
-from shared.services.git_folders_store import GitFolder, GitFolderStore
+from shared.services.git_folders.store import GitFolder, GitFolderStore
 from tests.faults.living import fill, live
 from tests.remotes import GitRemote
 

@@ -12,8 +12,8 @@ from local.faults.crash_points import CrashPoint, CrashTap, play_dead
 from local.faults.taps import Call, QuietTap
 from local.memory.world import World, succeeded
 from shared.errors import WorkspaceError
-from shared.services.git_folders_operations import OperationKind
-from shared.services.listing import SEGMENT_FOLDERS
+from shared.services.git_folders.operations import OperationKind
+from shared.services.state.listing import SEGMENT_FOLDERS
 from tests.git_folders import Editor, clients, grants, operate, outcomes, small_limits, state, text, write
 
 CONVERT, ROLLBACK, PLAN = OperationKind.CONVERT, OperationKind.ROLLBACK, OperationKind.PLAN

@@ -11,9 +11,9 @@ from local.faults.crash_points import CONVERSION_POINTS, ROLLBACK_POINTS, Crash,
 from local.faults.taps import Call, QuietTap
 from local.memory.world import World, succeeded
 from local.workspace.model import Node
-from shared.services.git_folders_convert import LastBackup
-from shared.services.git_folders_operations import OperationKind, Request
-from shared.services.manifests import ManifestStore
+from shared.services.git_folders.convert import LastBackup
+from shared.services.git_folders.operations import OperationKind, Request
+from shared.services.state.manifests import ManifestStore
 from tests.git_folders import (
     CLIENTS,
     Editor,

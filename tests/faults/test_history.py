@@ -8,7 +8,7 @@ import pytest
 
 from local.memory.world import ROOT, Notebooks, World
 from shared.domain.versions import VersionKind
-from shared.services.history import NotInBackup, UnknownMoment
+from shared.services.recovery.history import NotInBackup, UnknownMoment
 from tests.faults.recovering import Day, lived
 from tests.remotes import GitRemote
 
@@ -69,7 +69,7 @@ def test_one_damaged_blob_of_the_log_costs_nothing_but_a_look_at_git(world: Worl
 
 
 def test_a_new_instance_starts_from_the_kept_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.services.history.COPY_AFTER", 2)
+    monkeypatch.setattr("shared.services.recovery.history.COPY_AFTER", 2)
     days = lived(world, 4)
     world.app.history.publish()
     copies = [n for n in world.blobs.stored if n.startswith("history-index/")]
@@ -78,12 +78,12 @@ def test_a_new_instance_starts_from_the_kept_copy(world: World, monkeypatch: pyt
         world.blobs.delete(name)  # the copy holds them: nothing before it is asked for
     _forget_index(world)
     world.process()
-    monkeypatch.setattr("shared.services.history.versions_from_git", _never)
+    monkeypatch.setattr("shared.services.recovery.history.versions_from_git", _never)
     _check(world, days)
 
 
 def test_a_copy_that_is_damaged_is_passed_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.services.history.COPY_AFTER", 2)
+    monkeypatch.setattr("shared.services.recovery.history.COPY_AFTER", 2)
     days = lived(world, 4)
     world.app.history.publish()
     name = next(n for n in world.blobs.stored if n.startswith("history-index/"))

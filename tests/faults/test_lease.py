@@ -10,8 +10,8 @@ from local.memory.clock import ManualClock
 from local.memory.storage import MemoryBlobs
 from shared.errors import LeaseLost
 from shared.protocols import BlobLease
-from shared.services import lease as leases
-from shared.services.lease import MOST_MISSED, held
+from shared.services.state import lease as leases
+from shared.services.state.lease import MOST_MISSED, held
 
 ENOUGH_SECONDS = 10
 

@@ -18,8 +18,8 @@ from local.memory.world import World, succeeded
 from shared.domain.mail import Mail, MailKind, Recipients, read_recipients
 from shared.errors import StateConflict
 from shared.protocols import Delivered, Delivery
-from shared.services.maintenance import Kind
-from shared.services.outbox import MOST_ATTEMPTS, Event, Outbox
+from shared.services.reporting.outbox import MOST_ATTEMPTS, Event, Outbox
+from shared.services.state.maintenance import Kind
 from tests.faults.living import fill
 
 TO = Recipients(("ops@example.com",))

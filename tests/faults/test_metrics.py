@@ -12,7 +12,7 @@ from local.memory.world import World
 from shared.domain.mail import Recipients
 from shared.domain.metrics import METRICS
 from shared.domain.restore_request import RestoreBody
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 from tests.faults.living import fill
 
 ELSEWHERE = {

@@ -9,8 +9,8 @@ import pytest
 from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World, succeeded
 from shared.errors import RepositoryError, WorkspaceUnavailable
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.runs import PLAN_QUEUE, UnknownRun
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.runs import PLAN_QUEUE, UnknownRun
 from tests.faults.living import check_equal, fill, live
 
 

@@ -11,7 +11,7 @@ import pytest
 from local.faults.port_faults import Declared, Fault, FaultTap
 from local.memory.world import World, succeeded
 from shared import protocols
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 from tests.faults.living import check_equal, fill, live
 
 PROTOCOLS = {

@@ -13,7 +13,7 @@ from local.memory.world import Notebooks, World
 from shared.domain.change_report import Selection
 from shared.domain.line_counts import code_lines
 from shared.domain.notebooks import ExportFormat
-from shared.services.report_views import report_json
+from shared.services.reporting.report_views import report_json
 from tests.faults.living import fill, live, person_pushes
 from tests.remotes import GitRemote
 

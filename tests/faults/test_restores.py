@@ -10,8 +10,8 @@ import pytest
 
 from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World
-from shared.services.history import NotInBackup, UnknownMoment
-from shared.services.restores import NothingToUndo, RestoreExpired, UnusablePlan
+from shared.services.recovery.history import NotInBackup, UnknownMoment
+from shared.services.recovery.restores import NothingToUndo, RestoreExpired, UnusablePlan
 from tests.faults.recovering import at_once, lived, outcome_of, restore, undo
 
 OVERSIZE = b"# Databricks notebook source\n" + b"x" * 10_485_760

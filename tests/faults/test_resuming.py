@@ -8,10 +8,10 @@ import pytest
 
 from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World, succeeded
-from shared.services import listing
-from shared.services.batch_rows import EXPORT_QUEUE
-from shared.services.maintenance import Kind
-from shared.services.stored_plan import plan_blob
+from shared.services.state import listing
+from shared.services.state.batch_rows import EXPORT_QUEUE
+from shared.services.state.maintenance import Kind
+from shared.services.state.stored_plan import plan_blob
 from tests.faults.living import check_equal, fill, live
 from tests.faults.test_corruption import _damage
 

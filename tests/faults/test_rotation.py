@@ -19,8 +19,8 @@ from shared.adapters.identity import VaultToken
 from shared.domain.audit import AuditAction, AuditRecord
 from shared.domain.credentials import TOKEN_TAG
 from shared.errors import IssuerUnavailable, LeaseLost, VaultUnavailable
-from shared.services.audit_trail import AuditTrail
-from shared.services.credentials import NotRotatable, UnknownCredential, UserTokenNeeded
+from shared.services.audit.trail import AuditTrail
+from shared.services.credentials.secrets import NotRotatable, UnknownCredential, UserTokenNeeded
 
 VAULT_URI = "https://backup.vault.azure.net"
 DATABRICKS, GIT, USER = "databricks-token", "git-token", "token-of-a-user"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local.memory.world import World
-from shared.services.maintenance import Kind
-from shared.services.state_version import KEY, RECHECK_SECONDS, STATE_VERSION, StateTooNew
+from shared.services.state.maintenance import Kind
+from shared.services.state.state_version import KEY, RECHECK_SECONDS, STATE_VERSION, StateTooNew
 from tests.faults.living import check_equal, fill
 
 

@@ -12,9 +12,9 @@ from local.memory.world import World
 from shared.domain.audit import AuditAction
 from shared.domain.tags import FIRST
 from shared.errors import RepositoryError
-from shared.services.audit_trail import AuditTrail
-from shared.services.history import UnknownMoment
-from shared.services.tags import TagTaken
+from shared.services.audit.trail import AuditTrail
+from shared.services.recovery.history import UnknownMoment
+from shared.services.recovery.tags import TagTaken
 from tests.faults.living import fill
 
 DAY_SECONDS = 86_400

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from local.memory.world import ROOT, World
-from shared.services.audit_access import Reader
-from shared.services.state_version import STATE_VERSION, stored_version
+from shared.services.reporting.audit_access import Reader
+from shared.services.state.state_version import STATE_VERSION, stored_version
 from tests.faults.living import check_equal
 from tests.remotes import GitRemote
 

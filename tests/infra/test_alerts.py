@@ -16,7 +16,7 @@ from local.memory.world import World
 from shared.domain.metrics import METRICS
 from shared.domain.restore_request import RestoreBody
 from shared.errors import WorkspaceUnavailable
-from shared.services.maintenance import Kind
+from shared.services.state.maintenance import Kind
 from tests.faults.living import fill
 from tests.infra.app_functions import triggers
 from tests.infra.bicep import INFRA, deploy

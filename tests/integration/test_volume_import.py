@@ -17,7 +17,7 @@ from shared.adapters.repository import GitRepository
 from shared.adapters.volume_copies import VolumeCopies
 from shared.errors import RepositoryError, VolumeUnreadable
 from shared.protocols import VolumeFault, VolumeFile
-from shared.services.volume_import import BranchInUse
+from shared.services.volume.import_copies import BranchInUse
 from tests.copies import branch_of, importing, source, write_copy
 
 BRANCH = "imported/volume"

@@ -30,7 +30,7 @@ from shared.domain.audit import (
 )
 from shared.domain.audit_check import AuditFault, Forgery, verify
 from shared.domain.canonical import canonical
-from shared.services.audit_export import Pseudonyms, as_csv, as_json_lines
+from shared.services.audit.export import Pseudonyms, as_csv, as_json_lines
 
 LENGTH, AT = 10_000, 1_800_000_000_000
 KEY = b"a key of sixteen bytes or more"

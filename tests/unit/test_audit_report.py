@@ -16,10 +16,10 @@ from functions.audit_views import SECTIONS, report_page
 from local.memory.clock import ManualClock
 from shared.domain.audit import GENESIS, AuditAction, AuditRecord, AuditResult
 from shared.domain.audit_check import AuditVerdict
-from shared.services import audit_report
-from shared.services.audit_export import Pseudonyms
-from shared.services.audit_proof import ProvedPart
-from shared.services.audit_report import AuditReports, PeriodReport
+from shared.services.audit.export import Pseudonyms
+from shared.services.audit.proof import ProvedPart
+from shared.services.reporting import audit_report
+from shared.services.reporting.audit_report import AuditReports, PeriodReport
 from tests.telling import MIDNIGHT_MS, ROOT, History, new_history
 
 ROW = re.compile(r'<tr><td class="number">(\d+)</td><td class="time">')

@@ -22,9 +22,9 @@ from shared.domain.line_counts import LineCount, code_lines, count_lines
 from shared.domain.notebooks import ExportFormat
 from shared.domain.report_period import Period, parse_date
 from shared.errors import RepositoryError
-from shared.services.line_counter import LineLimits
-from shared.services.report_html import printable, report_html, report_styles, report_text
-from shared.services.report_views import report_csv, report_json
+from shared.services.reporting.line_counter import LineLimits
+from shared.services.reporting.report_html import printable, report_html, report_styles, report_text
+from shared.services.reporting.report_views import report_csv, report_json
 from tests.telling import HOUR_MS, MIDNIGHT_MS, ROOT, Event, History, new_history, reports
 
 PEOPLE = (

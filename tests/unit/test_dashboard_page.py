@@ -8,7 +8,7 @@ import pytest
 
 from shared import wiring
 from shared.domain.batches import Failure
-from shared.services.findings import FindingStore
+from shared.services.state.findings import FindingStore
 from tests.dashboard_rows import FAILURES, seed, under_way
 from tests.names import HOSTILE_NAMES
 from tests.pages_site import LOAD, Site, back_up, write

@@ -18,7 +18,7 @@ from functions.remedies import OTHERWISE, remedy
 from shared.domain.capacity import ADVISED_BYTES, SizePoint
 from shared.domain.reliability import CHANGES, DayChanges, RunFact
 from shared.domain.runs import RunStatus
-from shared.services.dashboard import Credential, Dashboard, Verified
+from shared.services.reporting.dashboard import Credential, Dashboard, Verified
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUN_ID = "20261124T100000Z-aaaa"

@@ -10,7 +10,7 @@ import pytest
 from local.memory.clock import START, ManualClock
 from shared.domain.digests import Digests
 from shared.protocols import DigestMail
-from shared.services.digests import DigestService
+from shared.services.reporting.digests import DigestService
 from tests.telling import HOUR_MS, ROOT, History, new_history, reports
 
 PEOPLE = '{"ada@example.com": {"name": "Ada", "team": "Sales"}, "bob@example.com": {"name": "Bob", "team": "Ops"}}'

@@ -15,10 +15,10 @@ from local.memory.workspace import MemoryWorkspace
 from local.memory.world import World
 from shared.errors import RepositoryError
 from shared.protocols import Machine
-from shared.services.doctor import Check, DoctorService, Finding, Level, worst
-from shared.services.doctor_state import SettingFacts, host_finding, settings_finding
-from shared.services.doctor_systems import Systems, system_checks
-from shared.services.state_version import KEY, STATE_VERSION
+from shared.services.operations.doctor import Check, DoctorService, Finding, Level, worst
+from shared.services.operations.doctor_state import SettingFacts, host_finding, settings_finding
+from shared.services.operations.doctor_systems import Systems, system_checks
+from shared.services.state.state_version import KEY, STATE_VERSION
 from shared.wiring.probes import HOST_JSON
 from tests.faults.living import fill
 from tests.unit.fake_app import FakeApp, fake_app

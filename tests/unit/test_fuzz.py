@@ -25,7 +25,7 @@ from shared.domain.names import BadFileName, folder_component, notebook_componen
 from shared.domain.notebooks import ExportFormat, Language, WorkspaceObject
 from shared.errors import WorkspaceError
 from shared.protocols import Signature, WriteFile
-from shared.services.staged_archive import DamagedArchive, StagedArchive, StagedArchiveWriter
+from shared.services.state.staged_archive import DamagedArchive, StagedArchive, StagedArchiveWriter
 from tests.names import check_portable
 
 anything = st.recursive(

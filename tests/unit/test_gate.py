@@ -17,9 +17,9 @@ from local.memory.clock import ManualClock
 from local.memory.storage import MemoryBlobs
 from shared.domain.access import Caller
 from shared.domain.audit import AuditAction
-from shared.services.audit_trail import AuditTrail
-from shared.services.form_tokens import KEY, FormOutdated, FormTokens
-from shared.services.request_rate import MOST_CALLERS, RequestRate
+from shared.services.access.form_tokens import KEY, FormOutdated, FormTokens
+from shared.services.access.request_rate import MOST_CALLERS, RequestRate
+from shared.services.audit.trail import AuditTrail
 from shared.wiring import services
 from tests.pages_site import LOAD, Seen, Site
 from tests.signed_in import IN_AZURE, code_of, http_functions, principal, send, set_up

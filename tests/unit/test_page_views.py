@@ -14,8 +14,8 @@ from functions.highlighting import Cell, cells, highlighted, source_of
 from functions.page_views import by_cells, crumbs, rows_of
 from shared.domain.differences import blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
-from shared.services.compare import Difference, Side
-from shared.services.content import NotebookContent
+from shared.services.recovery.compare import Difference, Side
+from shared.services.recovery.content import NotebookContent
 
 
 def words(cell: Cell) -> str:

@@ -18,8 +18,8 @@ from shared.domain.blob_ids import blob_id
 from shared.domain.notebooks import ExportFormat, Language
 from shared.domain.parity import Compared, Difference, Explanation, Streak, explain, streak
 from shared.domain.volume import DatedCopy, header, moment_of
-from shared.services.parity_check import Held, Listing, Parity, ParityCheck
-from shared.services.volume_copy import CopyReader
+from shared.services.volume.full_copy import CopyReader
+from shared.services.volume.parity_check import Held, Listing, Parity, ParityCheck
 from tests.copies import ROOT, source, write_copy
 
 DAY = datetime(2026, 11, 24, tzinfo=UTC)

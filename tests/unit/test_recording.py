@@ -13,8 +13,8 @@ from functions import audit_http, recovery_http
 from local.faults.taps import Call, QuietTap, tapped
 from shared import wiring
 from shared.domain.audit import AuditAction, AuditRecord
-from shared.services.audit_rows import AUDIT
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.rows import AUDIT
+from shared.services.audit.trail import AuditTrail
 from shared.settings import Settings
 from shared.wiring.shown_settings import shown_settings
 from tests.pages_site import LOAD, Site, adapters_of

@@ -15,7 +15,7 @@ import pytest
 from functions.route_rights import ROUTES
 from shared.domain.access import GRANTS, Caller, Right, Role
 from shared.domain.audit import AuditAction
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.trail import AuditTrail
 from shared.wiring import services
 from tests.pages_site import Site
 from tests.signed_in import HEADER, IN_AZURE, LONG_ROLE, code_of, encoded, http_functions, principal, send, set_up

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.adapters import secret_finder
 from shared.adapters.secret_finder import TokenShapes
 from shared.domain.batches import Failure, Notice
-from shared.services.secret_screen import MOST_NAMED, SecretPolicy, SecretScreen
+from shared.services.backup.secret_screen import MOST_NAMED, SecretPolicy, SecretScreen
 
 # Put together here, so that no scanner takes this file for a leak.
 TOKENS = {

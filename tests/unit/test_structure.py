@@ -36,6 +36,11 @@ ALLOWED = {
         "shared.wiring",
     ),
 }
+SERVICES = (
+    *("audit", "state", "access", "recovery", "reporting", "volume", "git_folders", "backup", "credentials"),
+    "operations",
+)
+"""From the ground up: each may use itself and those before it."""
 OURS = ("shared", "functions", "local", "tests", "function_app")
 PURE = {"os", "pathlib", "time", "socket", "subprocess", "requests", "urllib3", "git", "azure", "threading", "random"}
 MOST_LINES = 400
@@ -57,6 +62,16 @@ def test_imports_go_one_way(folder: str) -> None:
         for name in _imports(file):
             if name.split(".")[0] in OURS:
                 assert name.startswith(ALLOWED[folder]), f"{file.relative_to(ROOT)} imports {name}"
+
+
+def test_services_rest_on_those_below_them_alone() -> None:
+    order = {name: place for place, name in enumerate(SERVICES)}
+    folders = {f.parent.name for f in _modules("shared/services")} - {"services"}
+    assert folders == set(SERVICES)
+    for file in _modules("shared/services"):
+        for name in _imports(file):
+            below = name.split(".")[2] if name.startswith("shared.services.") else SERVICES[0]
+            assert order[below] <= order.get(file.parent.name, 0), f"{file.relative_to(ROOT)} imports {name}"
 
 
 def test_the_domain_is_pure() -> None:

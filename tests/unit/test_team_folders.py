@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.domain.access import Caller
 from shared.domain.audit import AuditAction
 from shared.domain.folder_scopes import FolderMap, Scope
-from shared.services.audit_trail import AuditTrail
+from shared.services.audit.trail import AuditTrail
 from shared.wiring import services
 from tests.pages_site import Seen, Site, address, back_up, write
 from tests.signed_in import IN_AZURE, code_of, principal, send, set_up

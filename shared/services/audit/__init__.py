@@ -1,0 +1,1 @@
+"""The chain of audit records: written, kept, proved and exported."""

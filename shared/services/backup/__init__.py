@@ -1,0 +1,1 @@
+"""A run: planned, exported, committed, and brought to its end."""

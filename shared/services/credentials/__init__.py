@@ -1,0 +1,1 @@
+"""Secrets: looked at before they expire, and rotated."""

@@ -1,0 +1,1 @@
+"""Git folders of the workspace: their branches, made of folders, and folders again."""

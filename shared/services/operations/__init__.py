@@ -1,0 +1,1 @@
+"""What keeps the backup well: doctor, verification, rebuilding, poison messages."""

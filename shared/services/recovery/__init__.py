@@ -1,0 +1,1 @@
+"""History, content, and the restores that are made of them."""

@@ -1,0 +1,1 @@
+"""What people are told: reports, digests, mails, dashboard, capacity."""

@@ -1,0 +1,1 @@
+"""The full copies of the backup before: imported, and compared with this one."""

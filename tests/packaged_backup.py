@@ -53,12 +53,14 @@ def main(day: int) -> dict[str, Any]:
         s.export.export_batch(*read_message(message.encode(), "run_id", "batch_id"))
     while not s.drive.drive().done:
         pass
+    s.tags.run_ended(run_id)
     row = s.status.run(run_id)
     told = {name: row[name] for name in ("run_id", "status", "commit", "notebooks", "failed")}
     functions = sorted(f.get_function_name() for f in function_app.app.get_functions())
     return {
         **told,
         "functions": len(functions),
+        "tags": {tag.name: tag.object for tag in made[0].tags.all()},
         "git": asked_of_git(made[0].reader, MORNING),
         "from": function_app.__file__,
     }

@@ -31,14 +31,14 @@ class GitTags:
 
     def __init__(self, mirror: GitMirror, held: Callable[[str], bool]) -> None:
         self._mirror, self._held = mirror, held
-        self._listed = mirror.beside(f"{mirror.path.stem}-tags.git")
-        self._listing = threading.Lock()
+        self._listed = mirror.beside(f"{mirror.path.stem}-list.git")
+        self._turn = threading.Lock()
 
     def all(self) -> list[Tag]:
         """See `Tags.all`."""
         objects = self._objects()
         annotated = {objects[name.removesuffix(PEELED)] for name in objects if name.endswith(PEELED)}
-        with self._listing:
+        with self._turn:
             self._listed.tidy()
             self._bring(sorted(annotated - self._seen().keys()))
             seen = self._seen()
@@ -53,10 +53,11 @@ class GitTags:
 
     def create(self, name: str, commit: str, message: str, tagger: Signature) -> bool:
         """See `Tags.create`."""
-        if not self._held(commit):
-            raise RepositoryError(action="make a tag", detail=f"the backup's branch does not hold {commit}")
-        made = self._make(name, commit, message, tagger)
-        return self._push(f"{made}:{_TAGS}{name}", name, "", wanted=made)
+        with self._turn:
+            if not self._held(commit):
+                raise RepositoryError(action="make a tag", detail=f"the backup's branch does not hold {commit}")
+            made = self._make(name, commit, message, tagger)
+            return self._push(f"{made}:{_TAGS}{name}", name, "", wanted=made)
 
     def delete(self, tag: Tag) -> bool:
         """See `Tags.delete`."""

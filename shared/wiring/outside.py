@@ -99,11 +99,10 @@ def connect(settings: Settings) -> Adapters:
     writer = restoring or workspace
     warehouse = settings.databricks_warehouse_id
     repository = deferred(lambda: _repository(settings, access, "mirror.git"))
-    reader = deferred(lambda: _repository(settings, access, "reader.git"))
     return Adapters(
         workspace=workspace,
         repository=repository,
-        reader=reader,
+        reader=deferred(lambda: _repository(settings, access, "reader.git")),
         meter=deferred(lambda: _meter(settings, access)),
         blobs=deferred(lambda: clients.blobs(settings.container)),
         queue=deferred(clients.queues),
@@ -111,7 +110,8 @@ def connect(settings: Settings) -> Adapters:
         tables=deferred(clients.tables),
         clock=clock,
         branches=deferred(lambda: repository.branches()),
-        tags=deferred(lambda: reader.tags()),
+        # In a mirror of its own: git refuses a second fetch while one is under way.
+        tags=deferred(lambda: _repository(settings, access, "tags.git").tags()),
         git_folders=_git_folders(settings, writer, access),
         changes=AuditTable(workspace, warehouse, clock, restoring) if warehouse else None,
         anchors=_anchors(settings, clients, credential),

@@ -107,6 +107,7 @@ def test_the_package_alone_in_a_bare_root_makes_the_same_commits(
     assert [day.pop("from") for day in expected] == [f"{ROOT}/function_app.py"] * 2
     assert found == expected
     assert len(found[1]["git"]["commits"]) == 3
+    assert len(found[0]["tags"]) == 2
     assert found[0]["git"]["problems"] == [] and found[0]["git"]["files"] >= NOTEBOOKS
     _check_subcommands(trace)
 

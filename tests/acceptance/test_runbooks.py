@@ -190,6 +190,26 @@ def test_restore_failed(lab: Lab) -> None:
     assert [i["outcome"] for i in done["items"]] == ["verified"]
 
 
+def test_slow_answers(lab: Lab) -> None:
+    paths = sorted(path for path, language in lab.truth() if language == "PYTHON")[:8]
+    _restart(lab)
+    lab.control("behaviour", {"ceiling": 5})
+    assert _refused_while_reading(lab, paths) > 0
+    _does("slow-answers", "lower `BACKUP_WORKSPACE_CALLS_PER_SECOND`")
+    _restart(lab, BACKUP_WORKSPACE_CALLS_PER_SECOND="4")
+    assert _refused_while_reading(lab, paths) == 0
+    lab.control("behaviour", {"ceiling": 0})
+    _restart(lab)
+
+
+def _refused_while_reading(lab: Lab, paths: list[str]) -> int:
+    """Calls that the workspace throttled while somebody read what it holds now."""
+    before = lab.control("stats").json()["refused"]
+    for path in paths:
+        lab.client.call("GET", "diff", params={"path": path})
+    return int(lab.control("stats").json()["refused"]) - int(before)
+
+
 def test_credential_expiry(lab: Lab) -> None:
     _restart(lab, GIT_TOKEN="an-expired-one")
     rows = _doctor(lab, code=1)

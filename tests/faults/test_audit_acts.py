@@ -99,6 +99,7 @@ def test_a_run_a_restore_its_undo_and_a_verification_leave_one_record_for_each_a
         A.RESTORE_UNDONE: 1,
         A.VERIFIED: 1,
         A.REBUILT: 1,
+        A.TAG_CREATED: 2,
     }
     told = {r.action: r for r in _records(world)}
     assert told[A.DELETED].detail == {"notebooks": 1, "paths": leaky}

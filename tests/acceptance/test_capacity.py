@@ -39,7 +39,8 @@ def test_the_repository_is_measured_after_a_verification(lab: Lab) -> None:
     found = _measured(lab)
     packs = list((lab.clone() / ".git").glob("objects/pack/*.pack"))
     measured = found["measured"]
-    assert measured["bytes"] == pytest.approx(sum(pack.stat().st_size for pack in packs), rel=0.02)
+    # Two packs of the same objects: which deltas a server finds depends on what it reuses, and on its threads.
+    assert measured["bytes"] == pytest.approx(sum(pack.stat().st_size for pack in packs), rel=0.15)
     assert (measured["source"], measured["commit"], measured["at_least"]) == ("clone", run["commit"], False)
     assert (measured["notebooks"], found["level"]) == (80, "ok")
     assert found["growth"]["bytes_a_day"] is None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from local.memory.commits import MemoryCommit, Tree
 from shared.domain.folder_branches import EMPTY_TREE
 from shared.errors import RepositoryError
-from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchHead, BranchMove
+from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchCommit, BranchHead, BranchMove
 from shared.protocols.repository import Signature
 
 if TYPE_CHECKING:
@@ -52,7 +52,33 @@ class MemoryBranches:
 
     def contains(self, head: str, commit: str) -> bool:
         """See `FolderBranches.contains`."""
-        return any(name == commit for name, _ in self.remote.history(head))
+        return commit in self._ancestors(head)
+
+    def edits(self, head: str, after: str) -> list[BranchCommit]:
+        """See `FolderBranches.edits`."""
+        known = self._ancestors(after)
+        return [self._edit(name) for name in self._ancestors(head) if name not in known]
+
+    def _edit(self, name: str) -> BranchCommit:
+        commit = self.remote.commits[name]
+        before = self.remote.commits[commit.parent].tree if commit.parent else {}
+        files = {
+            f: commit.tree.get(f) for f in before.keys() | commit.tree.keys() if before.get(f) != commit.tree.get(f)
+        }
+        author, committer = _people(commit.author)
+        return BranchCommit(name, author, committer.email, commit.message, {} if commit.merged else files)
+
+    def _ancestors(self, head: str) -> list[str]:
+        """A commit and all that it follows on, parents before children."""
+        found: dict[str, None] = {}
+        waiting: list[tuple[str, bool]] = [(head, False)]
+        while waiting:
+            name, entered = waiting.pop()
+            if entered:
+                found[name] = None
+            elif name not in found and (commit := self.remote.commits.get(name)):
+                waiting += [(name, True), *((p, False) for p in (commit.merged, commit.parent) if p)]
+        return list(found)
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""
@@ -90,21 +116,24 @@ class MemoryBranches:
             raise RepositoryError(action="import a commit", detail=f"there is no {parent}")
         for link in chain.links:
             people = " ".join(f"{p.name} <{p.email}> {p.when.isoformat()}" for p in (link.author, link.committer))
-            made = MemoryCommit(parent, self.trees.get(link.tree, {}), link.message, people, link.committer.when)
-            parent = self.remote.enter(made)
+            tree, when = self.trees.get(link.tree, {}), link.committer.when
+            first, second = (link.onto, parent) if link.onto else (parent, None)
+            parent = self.remote.enter(MemoryCommit(first, tree, link.message, people, when, second))
             self.built[parent] = self.remote.commits.pop(parent)
         return str(parent)
 
     def _move(self, move: BranchMove) -> bool:
         """As a server does that refuses what is no fast-forward."""
         known = {**self.remote.commits, **self.built}
-        name: str | None = move.commit
-        if name not in known:
+        if move.commit not in known:
             return False
-        passed, here = [], self.remote.branches.get(move.branch)
-        while name is not None:
-            passed.append(name)
-            name = known[name].parent
+        passed: dict[str, None] = {}
+        here, waiting = self.remote.branches.get(move.branch), [move.commit]
+        while waiting:
+            name = waiting.pop()
+            if name not in passed:
+                passed[name] = None
+                waiting += [p for p in (known[name].parent, known[name].merged) if p]
         if here is not None and here not in passed:
             return False
         self.remote.commits |= {n: known[n] for n in passed}

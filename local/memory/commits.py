@@ -11,10 +11,11 @@ type Tree = dict[str, str]
 
 @dataclass(frozen=True)
 class MemoryCommit:
-    """One commit: its parent, its whole tree (file to blob id), and what it says."""
+    """One commit: its parent, its whole tree (file to blob id), and what it says; `merged` is a second parent."""
 
     parent: str | None
     tree: Tree
     message: str
     author: str
     when: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    merged: str | None = None

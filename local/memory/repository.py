@@ -92,7 +92,7 @@ class MemoryRemote:
 
     def enter(self, commit: MemoryCommit) -> str:
         """Keep a commit; returns its id."""
-        text = repr((commit.parent, sorted(commit.tree.items()), commit.message, commit.author))
+        text = repr((commit.parent, commit.merged, sorted(commit.tree.items()), commit.message, commit.author))
         name = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
         self.commits[name] = commit
         return name

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.workspace.checkout import Shown, shown_file
+from local.workspace.content import EXTENSION
 from local.workspace.git_source import GitRefused, GitSource, Remote
 from local.workspace.model import ApiError, Node, WorkspaceModel
 from shared.domain.blob_ids import blob_id
@@ -138,10 +139,9 @@ class GitFolders:
         """Bring the tree to a commit; what was edited and not committed stays, unless the commit changes it too."""
         root, base = self._model.get(self._path(repo)), self._base(repo)
         changed = {f for f in base.keys() | files.keys() if base.get(f, [None])[0] != files.get(f)}
-        for file in changed & base.keys():
-            node = self._model.find(f"{root.path}/{base[file][1]}")
-            here = blob_id(node.source()) if node else None
-            if here not in (base[file][0], files.get(file)):
+        for file in sorted(changed):
+            place = shown[file].path if file in shown else base[file][1]
+            if self._is_edited(root, place, file, base, files):
                 text = f"There are uncommitted changes to {file}: commit or discard them first."
                 raise ApiError(400, "GIT_CONFLICT", text)
         written = [
@@ -155,6 +155,18 @@ class GitFolders:
         self._bases[repo["id"]] = {f: [blob, shown[f].path] for f, blob in files.items()}
         if self._stored:
             self._base_file(repo).write_text(json.dumps(self._bases[repo["id"]]))
+
+    def _is_edited(self, root: Node, place: str, file: str, base: Base, files: Mapping[str, str]) -> bool:
+        """Whether somebody's work stands where a checkout writes or removes a file."""
+        node = self._model.find(f"{root.path}/{place}")
+        if node is None or node.kind not in ("NOTEBOOK", "FILE"):
+            return False
+        own = place + (EXTENSION[node.language or ""] if node.kind == "NOTEBOOK" else "")
+        here = blob_id(node.source() if node.kind == "NOTEBOOK" else node.content or b"")
+        if own != file and file not in files:
+            # A notebook that is in another language by now: its old file is gone already.
+            return False
+        return here not in (base.get(own, [None])[0], files.get(own))
 
     def _base(self, repo: Json) -> Base:
         found = self._bases.get(repo["id"])

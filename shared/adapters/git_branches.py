@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from shared.adapters.git_log import EDIT_ARGUMENTS, read_edits
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import person
 from shared.errors import RepositoryError
-from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchHead, BranchMove, Link
+from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchCommit, BranchHead, BranchMove, Link
 from shared.protocols.repository import Signature
 
 MOST_FOLLOWED = 200
@@ -61,6 +62,15 @@ class GitBranches:
         arguments = ["fetch", *shallow, "--filter=tree:0", "--no-tags", "--quiet", "origin", self._ref, head]
         self._mirror.remote("fetch a branch's history", *arguments)
         return commit in self._mirror.text("read the history", "rev-list", head).split()
+
+    def edits(self, head: str, after: str) -> list[BranchCommit]:
+        """See `FolderBranches.edits`."""
+        # Trees that are missing are fetched by git itself, one by one: people commit little at a time.
+        data = self._mirror.run("read a branch's commits", *EDIT_ARGUMENTS, f"{after}..{head}")
+        return [
+            BranchCommit(e.commit, Signature(e.author, e.mail, e.when), e.committer, e.message, e.files)
+            for e in read_edits(data)
+        ]
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""
@@ -180,16 +190,22 @@ class GitBranches:
 
 
 def _stream(group: str, chains: Sequence[BranchChain]) -> Iterator[bytes]:
+    marks = itertools.count(1)
     for number, chain in enumerate(chains):
-        for place, link in enumerate(chain.links):
-            yield _commit_text(f"{group}/{number}", link, chain.parent if place == 0 else None)
+        before = chain.parent
+        for link in chain.links:
+            mark = next(marks)
+            yield _commit_text(f"{group}/{number}", mark, link, before)
+            before = f":{mark}"
     yield b"done\n"
 
 
-def _commit_text(ref: str, link: Link, parent: str | None) -> bytes:
+def _commit_text(ref: str, mark: int, link: Link, before: str | None) -> bytes:
     text = link.message.encode()
-    above = f"from {parent}\n".encode() if parent else b""
-    head = b"commit %s\nauthor %s\ncommitter %s\n" % (ref.encode(), person(link.author), person(link.committer))
+    parents = [p for p in (link.onto, before) if p]
+    above = "".join(f"{word} {parent}\n" for word, parent in zip(("from", "merge"), parents, strict=False)).encode()
+    who = b"author %s\ncommitter %s\n" % (person(link.author), person(link.committer))
+    head = b"commit %s\nmark :%d\n%s" % (ref.encode(), mark, who)
     # An empty path is the root: the commit's tree is the very object.
     return head + b"data %d\n%s\n%sM 040000 %s \n" % (len(text), text, above, link.tree.encode())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
 
@@ -23,7 +25,25 @@ LOG_ARGUMENTS = (
     "--format=%x01%H%x02%ct%x02%an%x02%ae%x02%ce%x02%B",
 )
 """Renames are exact ones: they are told by object ids alone, without the blobs."""
+EDIT_ARGUMENTS = (
+    *("log", "--reverse", "--topo-order", "--diff-merges=off", "--root", "--raw", "--no-abbrev", "-z", "--no-renames"),
+    "--format=%x01%H%x02%at%x02%an%x02%ae%x02%ce%x02%B",
+)
+"""For commits of people, a merge without its changes: those of what it merged are told. Times are the authors'."""
 _READ_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A commit of `git log` with `EDIT_ARGUMENTS`: its author's time, and the blob of each file, None where removed."""
+
+    commit: str
+    when: datetime
+    author: str
+    mail: str
+    committer: str
+    message: str
+    files: dict[str, str | None]
 
 
 def read_log(output: IO[bytes]) -> Iterator[GitCommit]:
@@ -41,6 +61,22 @@ def read_log(output: IO[bytes]) -> Iterator[GitCommit]:
             changes.append(_change(token, tokens))
     if header is not None:
         yield _commit(header, changes)
+
+
+def read_edits(data: bytes) -> list[Edit]:
+    """The commits of `git log` with `EDIT_ARGUMENTS`."""
+    return [
+        Edit(
+            c.commit,
+            c.when,
+            c.author,
+            c.mail,
+            c.committer,
+            c.message,
+            {change.file: change.blob for change in c.changes},
+        )
+        for c in read_log(io.BytesIO(data))
+    ]
 
 
 def _tokens(output: IO[bytes]) -> Iterator[bytes]:

@@ -65,6 +65,8 @@ class AuditAction(StrEnum):
     GIT_FOLDERS_ROLLED_BACK = "git_folders_rolled_back"
     FOLDER_CONVERTED = "folder_converted"
     FOLDER_ROLLED_BACK = "folder_rolled_back"
+    FOLDER_PULLED = "folder_pulled"
+    EDITS_MERGED = "edits_merged"
     CREDENTIAL_ROTATED = "credential_rotated"
     CREDENTIAL_EXPIRES = "credential_expires"
     CREDENTIALS_CHECKED = "credentials_checked"

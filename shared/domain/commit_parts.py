@@ -62,9 +62,13 @@ def _is_renamed_by_us(old: ManifestEntry | None, new: ManifestEntry) -> bool:
     return same_content(old, new) and (old.object_id, old.modified_at) == (new.object_id, new.modified_at)
 
 
-def named(change: TreeChange, makers: Makers) -> Manifest:
-    """The manifest that a change leaves, with the authors of what it writes."""
+def named(change: TreeChange, before: Manifest, makers: Makers) -> Manifest:
+    """The manifest that a change leaves, with the authors of what it writes: those of before where nothing changed."""
     known = {n.item.path: author for n in change.writes if (author := makers.get(n.item.path, _NOBODY).author)}
+    for path in {n.item.path for n in change.writes} - known.keys():
+        old = before.get(path)
+        if old and old.author and same_content(old, change.manifest[path]):
+            known[path] = old.author
     return change.manifest | {path: replace(change.manifest[path], author=author) for path, author in known.items()}
 
 

@@ -333,3 +333,18 @@ def hidden(listing: TreeListing, folders: Iterable[str]) -> TreeListing:
 def on_the_move(before: Mapping[str, int], after: Mapping[str, int]) -> set[str]:
     """Folders that were, or may have been, on the move between two looks: by path their epochs, negative while so."""
     return {p for p in before.keys() | after.keys() if before.get(p, 0) != after.get(p, 0) or after.get(p, 0) < 0}
+
+
+def edited_since(seen: Mapping[str, Seen], entries: Mapping[str, ManifestEntry]) -> str | None:
+    """What differs between a folder's notebooks as listed and the last backup, both by the path below the folder.
+
+    None where nothing does.
+    """
+    for rel, now in seen.items():
+        entry = entries.get(rel)
+        if entry is None:
+            return f"{rel} is new"
+        if Seen(entry.object_id, entry.modified_at, entry.language) != now:
+            return f"{rel} is edited"
+    gone = next((rel for rel in entries if rel not in seen), None)
+    return f"{gone} is gone" if gone else None

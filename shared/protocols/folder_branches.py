@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,12 +21,16 @@ class BackupCommit:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A commit to make: its root tree, by id, and whose work it is."""
+    """A commit to make: its root tree, by id, and whose work it is.
+
+    With `onto` it is a merge: it follows on that commit first, and on the one before it in the chain second.
+    """
 
     tree: str
     author: Signature
     committer: Signature
     message: str
+    onto: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,20 @@ class BranchHead:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class BranchCommit:
+    """A commit of a branch with what it changed, file by file: the new blob, or None; nothing for a merge.
+
+    `committer` is the committer's address.
+    """
+
+    commit: str
+    author: Signature
+    committer: str
+    message: str
+    files: Mapping[str, str | None]
+
+
 class FolderBranches(Protocol):
     """Branches whose root trees are folders of the backup branch. All raise `RepositoryError`."""
 
@@ -70,6 +88,13 @@ class FolderBranches(Protocol):
 
     def contains(self, head: str, commit: str) -> bool:
         """Whether `commit` is `head` or in its history, both brought here before."""
+        ...
+
+    def edits(self, head: str, after: str) -> list[BranchCommit]:
+        """The commits that are in the history of `head` and not in that of `after`, parents before children.
+
+        `after` must be in the history of `head`, as `contains` tells.
+        """
         ...
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:

@@ -21,7 +21,7 @@ from shared.services.state.listing import TreeLister
 from shared.settings import Settings
 from shared.wiring.audit import audit_care
 from shared.wiring.deferred import deferred
-from shared.wiring.git_folders import folder_branches, git_folder_store
+from shared.wiring.git_folders import brought_store, folder_sync, git_folder_store
 from shared.wiring.outside import Adapters
 from shared.wiring.stores import Stores
 
@@ -41,6 +41,7 @@ def plan_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: S
         blobs=a.blobs,
         acts=s.acts,
         git_folders=git_folder_store(a),
+        brought=brought_store(a),
         root=settings.backup_root,
         guard_share=settings.deletion_guard_share,
         budget_seconds=settings.step_budget_seconds,
@@ -58,7 +59,9 @@ def export_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s:
     return ExportService(a.workspace, a.blobs, s.batches, s.findings, a.clock, pool, settings.scratch, screen)
 
 
-def drive_service(settings: Settings, a: Adapters, s: Stores, attribution: AttributionService) -> DriveService:
+def drive_service(
+    settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: Stores, attribution: AttributionService
+) -> DriveService:
     return DriveService(
         commits=_commits(settings, a, s, attribution),
         runs=s.runs,
@@ -74,7 +77,7 @@ def drive_service(settings: Settings, a: Adapters, s: Stores, attribution: Attri
             restore_days=settings.restore_retention_days,
         ),
         acts=s.acts,
-        branches=folder_branches(settings, a, s),
+        folders=folder_sync(settings, a, pool, s),
         clock=a.clock,
         chunk_notebooks=settings.commit_max_files,
         budget_seconds=settings.step_budget_seconds,

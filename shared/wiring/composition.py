@@ -145,7 +145,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         batches=s.batches,
         plan=plan_service(settings, a, pool, s),
         export=export_service(settings, a, pool, s),
-        drive=drive_service(settings, a, s, attribution),
+        drive=drive_service(settings, a, pool, s, attribution),
         maintenance=s.maintenance,
         verify=verify_service(settings, a, s),
         rebuild=rebuild_service(settings, a, pool, s),

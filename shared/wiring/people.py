@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.domain.repository_links import RepositoryLinks
 from shared.services.backup.attribution import AttributionService
 from shared.services.backup.restored import RestoredNotebooks
+from shared.services.git_folders.brought import BroughtStore
 from shared.services.recovery.content import ContentService
 from shared.services.recovery.history import HistoryService
 from shared.services.reporting.digests import DigestService
@@ -19,6 +20,7 @@ def attribution_service(settings: Settings, a: Adapters, s: Stores, history: His
     return AttributionService(
         log=a.changes,
         restores=RestoredNotebooks(s.restores),
+        brought=BroughtStore(a.blobs, a.clock),
         history=history,
         blobs=a.blobs,
         tables=a.tables,

@@ -205,7 +205,7 @@ def test_a_server_that_refuses_keeps_no_backup_from_succeeding(tmp_path: Path) -
     live(world, 6)
     world.model.apply("create", "ada", path="/Clients/etl/third", language="SQL", content="-- 3\n")
     world.process()
-    service: Any = world.app.drive._branches
+    service: Any = world.app.drive._folders._following
     service._branches.push = lambda moves: {move.branch for move in moves}
     run = world.back_up()
     assert succeeded(run)

@@ -21,6 +21,7 @@ from shared.errors import DamagedBlob
 from shared.protocols import BlobStore, ChangeLog, IndexedVersion, Tables
 from shared.redaction import redact
 from shared.services.backup.restored import RestoredNotebooks
+from shared.services.git_folders.brought import BroughtStore
 from shared.services.recovery.history import HistoryService
 from shared.services.state.runs import CHECKPOINTS
 
@@ -46,6 +47,7 @@ class AttributionService:
         *,
         log: ChangeLog | None,
         restores: RestoredNotebooks,
+        brought: BroughtStore,
         history: HistoryService,
         blobs: BlobStore,
         tables: Tables,
@@ -53,6 +55,7 @@ class AttributionService:
         days: int,
     ) -> None:
         self._changes, self._restores, self._history, self._blobs = log, restores, history, blobs
+        self._brought = brought
         self._tables, self._clock, self._first = tables, clock, timedelta(days=days)
 
     def of_run(self, run_id: str) -> Known:
@@ -65,7 +68,7 @@ class AttributionService:
             return Known(_decoded(self._blobs.get(name)).authors)
         except (KeyError, DamagedBlob):
             since = self._since()
-        restored = _Acts(restores=self._restores.since(since))
+        restored = self._own(since)
         try:
             acts = self._read(since, restored)
         except Exception as error:  # noqa: BLE001 - a run goes on without
@@ -85,7 +88,7 @@ class AttributionService:
         if not waiting:
             return 0
         since = self._since()
-        restored = _Acts(restores=self._restores.since(since))
+        restored = self._own(since)
         try:
             acts = self._read(since, restored)
         except Exception:
@@ -122,14 +125,18 @@ class AttributionService:
             datetime.fromisoformat(str(stored.row["read_at"])) - OVERLAP if stored else self._clock.now() - self._first
         )
 
+    def _own(self, since: datetime) -> _Acts:
+        """What the backup itself knows: who asked for restores, and whose commits it showed in the workspace."""
+        return _Acts(restores=self._restores.since(since), events=self._brought.events(since))
+
     def _read(self, since: datetime, restored: _Acts) -> _Acts:
-        """The log's acts since then, beside those of restores."""
+        """The log's acts since then, beside those that are known without it."""
         if self._changes is None:
             return restored
         now = self._clock.now()
         ours = self._changes.ours()
         events = list(self._changes.events(int(since.timestamp() * 1000), int(now.timestamp() * 1000) + 1))
-        return replace(restored, ours=ours, events=events)
+        return replace(restored, ours=ours, events=[*restored.events, *events])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from shared.domain.manifest import Manifest
 from shared.domain.planning import BranchState
 from shared.protocols import Repository
 from shared.services.backup.adoption import adopt
+from shared.services.git_folders.brought import BroughtFiles
 from shared.services.state.manifests import Checkpoint, ManifestStore
 
 
@@ -36,8 +37,13 @@ class Head:
     notices: tuple[Notice, ...] = ()
 
 
-def look_at_branch(repository: Repository, manifests: ManifestStore, root: str) -> BranchView:
+def look_at_branch(
+    repository: Repository, manifests: ManifestStore, root: str, brought: BroughtFiles | None = None
+) -> BranchView:
     """Compare the branch with the checkpoint; before the first, take over copies that were imported below `root`.
+
+    `brought` are files as people committed them to Git folders' branches: no conflict while the workspace does not
+    show them yet, and nobody else's.
 
     Raises `DamagedCheckpoint`, `ManifestMissing`, `DamagedManifest`, `RepositoryError`.
     """
@@ -46,8 +52,10 @@ def look_at_branch(repository: Repository, manifests: ManifestStore, root: str) 
         checkpoint, adopted = taken[0], [taken[1]]
     manifest: Manifest = checkpoint.manifest if checkpoint else {}
     head = find_head(repository, checkpoint)
-    drifted = frozenset(e.file for e in manifest.values() if head.tree.get(e.file) != e.blob)
-    ours = {e.file for e in manifest.values()} | head.strays
+    known = {file: b for file, b in (brought or {}).items() if head.tree.get(file) == b.blob}
+    waiting = {file for file, b in known.items() if not b.taken}
+    drifted = frozenset(e.file for e in manifest.values() if head.tree.get(e.file) != e.blob) - waiting
+    ours = {e.file for e in manifest.values()} | head.strays | known.keys()
     foreign = frozenset(head.tree.keys() - ours - {ATTRIBUTES_FILE})
     return BranchView(manifest, BranchState(drifted, foreign), (*adopted, *head.notices))
 

@@ -77,7 +77,7 @@ class ChainBuilder:
     ) -> Chain:
         """Commits for what a change makes of `before`. Raises `RepositoryError` where one is not as it must be."""
         makers = makers_of(change, before, known.authors)
-        change = replace(change, manifest=named(change, makers))
+        change = replace(change, manifest=named(change, before, makers))
         versions = versions_of(before, change.manifest, change.writes, head.tree, set(change.conflicts))
         anchor = self._anchor()
         built: list[tuple[str, CommitPart]] = []

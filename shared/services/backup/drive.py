@@ -6,6 +6,7 @@ the batch rows, so a slice that dies is simply followed by the next.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 from dataclasses import dataclass
@@ -14,12 +15,12 @@ from datetime import timedelta
 from shared.clock import Clock
 from shared.domain.batches import Failure, Notice
 from shared.domain.runs import BatchTotals, Phase, RunStatus
-from shared.errors import LeaseLost
+from shared.errors import LeaseLost, RunActive
 from shared.protocols import Row
 from shared.redaction import redact
 from shared.services.backup.commit import CommitService
 from shared.services.backup.retention import RetentionService
-from shared.services.git_folders.branches import FolderBranchService
+from shared.services.git_folders.sync import FolderSync
 from shared.services.state.batch_rows import BatchStore
 from shared.services.state.run_acts import RunActs
 from shared.services.state.runs import RunStore, parse_time
@@ -52,14 +53,14 @@ class DriveService:
         batches: BatchStore,
         retention: RetentionService,
         acts: RunActs,
-        branches: FolderBranchService,
+        folders: FolderSync,
         clock: Clock,
         chunk_notebooks: int,
         budget_seconds: float,
         give_up: timedelta,
     ) -> None:
         self._commits, self._runs, self._batches = commits, runs, batches
-        self._retention, self._acts, self._branches, self._clock = retention, acts, branches, clock
+        self._retention, self._acts, self._folders, self._clock = retention, acts, folders, clock
         self._chunk, self._budget, self._give_up = chunk_notebooks, budget_seconds, give_up
 
     def drive(self) -> Slice:
@@ -123,13 +124,25 @@ class DriveService:
     def _finish(self, run_id: str) -> None:
         self._runs.update(run_id, phase=Phase.FINISHING.value)
         row = self._runs.get(run_id)
-        self._branches.after_run(run_id)
+        again = self._folders.after_run(run_id)
         failures, notices = self._record(run_id, row)
         complete = not failures and not int(row.get("held") or 0)
         self._tell(run_id, failures, notices)
         status = RunStatus.SUCCEEDED if complete else RunStatus.PARTIAL
         self._runs.end(run_id, status, failed=len(failures), notices=len(notices))
         self._retention.clean(run_id)
+        if again:
+            self._start_another(run_id)
+
+    def _start_another(self, run_id: str) -> None:
+        """People's commits have come to the workspace: a backup that takes them in follows at once.
+
+        One that dies before is no loss: the next backup does the same.
+        """
+        with contextlib.suppress(RunActive):
+            following = self._runs.start("git folders")
+            self._runs.enqueue_planning(following)
+            _log.info("run %s follows on %s", following, run_id, extra={"run_id": following})
 
     def _record(self, run_id: str, row: Row) -> tuple[list[Failure], list[Notice]]:
         """Record what a run did that commits no more, by its `row` (empty: it was given up); returns what it names."""

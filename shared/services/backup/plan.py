@@ -24,6 +24,7 @@ from shared.domain.runs import Phase, RunStatus
 from shared.errors import DamagedBlob
 from shared.protocols import BlobStore, Repository, Row
 from shared.services.backup.branch import look_at_branch
+from shared.services.git_folders.brought import BroughtStore
 from shared.services.git_folders.store import GitFolderStore
 from shared.services.state.batch_rows import BatchStore, batch_blob, export_message
 from shared.services.state.findings import FindingStore
@@ -59,13 +60,14 @@ class PlanService:
         blobs: BlobStore,
         acts: RunActs,
         git_folders: GitFolderStore,
+        brought: BroughtStore,
         root: str,
         guard_share: float,
         budget_seconds: float,
     ) -> None:
         self._lister, self._repository, self._manifests, self._runs = lister, repository, manifests, runs
         self._batches, self._findings, self._blobs, self._acts = batches, findings, blobs, acts
-        self._git_folders = git_folders
+        self._git_folders, self._brought = git_folders, brought
         self._root, self._guard_share, self._budget = root, guard_share, budget_seconds
 
     def plan(self, run_id: str) -> PlanStep:
@@ -105,7 +107,9 @@ class PlanService:
         wanted = self._wanted(row)
         epochs = self._epochs(run_id)
         with ThreadPoolExecutor(1, thread_name_prefix="plan") as beside:
-            looking = beside.submit(look_at_branch, self._repository, self._manifests, self._root)
+            looking = beside.submit(
+                look_at_branch, self._repository, self._manifests, self._root, self._brought.files()
+            )
             listing = self._lister.list_tree(run_id, self._root, self._budget, wanted)
             if listing is None:
                 return False

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from shared.domain.batches import Notice
 from shared.domain.folder_branches import EMPTY_TREE, followed_commit, followed_message, to_follow
-from shared.errors import BackupError, LeaseLost
 from shared.protocols import BlobStore
 from shared.protocols.folder_branches import (
     BackupCommit,
@@ -24,7 +23,6 @@ from shared.protocols.folder_branches import (
     Link,
 )
 from shared.services.git_folders.store import GitFolder, GitFolderStore
-from shared.services.state.findings import FindingStore
 from shared.services.state.lease import held
 from shared.services.state.manifests import ManifestStore
 
@@ -35,21 +33,38 @@ _HOME_MESSAGE = """An empty branch, meant to be the repository's default branch
 
 A Git folder is created on the default branch, and then brought to its own.
 """
-_SOURCE = "folder-branches"
+_MERGE_MESSAGE = """Merge what was committed to {branch} with what the workspace holds
+"""
 type _End = tuple[str | None, str | None]
 """Where a branch is to stand: its commit and that commit's root tree."""
 _log = logging.getLogger("backup.gitfolders")
 
 
 @dataclass(frozen=True, slots=True)
+class Merging:
+    """A branch that people committed to, and whose edits the backup branch holds: they are merged into it.
+
+    `base` is the backup's last commit on the branch, `shown` its tree, `at` the commit of the backup that it follows.
+    """
+
+    base: str
+    shown: str
+    at: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Base:
-    """What a folder's next commits stand on: the branch's commit, its tree, and the backup's commit it shows."""
+    """What a folder's next commits stand on: the branch's commit, its tree, and the backup's commit it shows.
+
+    `theirs` is what people committed on top, which a merge brings in.
+    """
 
     folder: GitFolder
     head: str | None
     shown: str | None
     at: str | None
     remote: str | None
+    theirs: BranchHead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +85,11 @@ class FolderBranchService:
         branches: FolderBranches,
         store: GitFolderStore,
         manifests: ManifestStore,
-        findings: FindingStore,
         blobs: BlobStore,
         prefix: str,
     ) -> None:
         self._branches, self._store, self._manifests = branches, store, manifests
-        self._findings, self._blobs, self._prefix = findings, blobs, prefix
-
-    def after_run(self, run_id: str) -> None:
-        """Advance every branch once a run's commits are durable. What fails is a notice of the run, and next time's.
-
-        Raises `LeaseLost`: the step is run again.
-        """
-        if not self._store.followed():
-            return
-        try:
-            notices = list(self.advance().notices)
-        except LeaseLost:
-            raise
-        except BackupError as error:
-            _log.warning("the folders' branches wait for the next backup: %s", error, extra={"run_id": run_id})
-            reason = f"the branches of Git folders wait for the next backup: {error}"
-            notices = [Notice(self._prefix, "folder_branches_behind", reason)]
-        if notices:
-            self._findings.record_notices(run_id, _SOURCE, notices)
+        self._blobs, self._prefix = blobs, prefix
 
     def advance(self, paths: Sequence[str] | None = None) -> Advance:
         """Bring branches to the last backup, those of `paths` alone where given.
@@ -105,7 +101,36 @@ class FolderBranchService:
             folders = self._store.followed(paths)
             if mark is None or not folders:
                 return Advance()
-            return self._advance(mark.commit, folders, still_held)
+            return self.follow(mark.commit, folders, still_held)
+
+    def follow(
+        self,
+        target: str,
+        folders: Sequence[GitFolder],
+        still_held: Callable[[], None],
+        merging: Mapping[str, Merging] | None = None,
+        until: str | None = None,
+    ) -> Advance:
+        """Bring branches to a commit of the backup branch; the caller holds the committer's lease (`still_held`).
+
+        Those of `merging`, by path, get what people committed as a merge: `until` is the backup's own last commit,
+        `target` follows on it with people's edits. Raises `LeaseLost`, `RepositoryError`.
+        """
+        heads = self._branches.heads(self._prefix)
+        if all(f.at == target and heads.get(f.branch) == f.head for f in folders):
+            return Advance()
+        bases, notices = self._bases(folders, heads, merging or {})
+        chains = self._chains(target, until or target, bases)
+        made = self._branches.build([chain for _, chain in chains])
+        ends = {base.folder.path: _standing(base) for base in bases}
+        for (base, chain), commit in zip(chains, made, strict=True):
+            ends[base.folder.path] = (commit, chain.links[-1].tree)
+        still_held()
+        refused = self._push(bases, ends)
+        stand = {b.folder.path: ends[b.folder.path] for b in bases if b.folder.branch not in refused}
+        self._store.advanced({path: (head, str(shown), target) for path, (head, shown) in stand.items() if head})
+        moved = sum(1 for b in bases if _must_move(b, ends)) - len(refused)
+        return Advance(moved, tuple(sorted(refused)), (*notices, *map(_refused, sorted(refused))))
 
     def default_branch(self) -> str | None:
         """The branch that a clone of the repository checks out."""
@@ -122,37 +147,26 @@ class FolderBranchService:
             self._branches.push([BranchMove(home, commit) for commit in made])
         return home
 
-    def _advance(self, target: str, folders: list[GitFolder], still_held: Callable[[], None]) -> Advance:
-        heads = self._branches.heads(self._prefix)
-        if all(f.at == target and heads.get(f.branch) == f.head for f in folders):
-            return Advance()
-        bases, notices = self._bases(folders, heads)
-        chains = self._chains(target, bases)
-        made = self._branches.build([chain for _, chain in chains])
-        ends = {base.folder.path: (base.head, base.shown) for base in bases}
-        for (base, chain), commit in zip(chains, made, strict=True):
-            ends[base.folder.path] = (commit, chain.links[-1].tree)
-        still_held()
-        refused = self._push(bases, ends)
-        stand = {b.folder.path: ends[b.folder.path] for b in bases if b.folder.branch not in refused}
-        self._store.advanced({path: (head, str(shown), target) for path, (head, shown) in stand.items() if head})
-        moved = sum(1 for b in bases if _must_move(b, ends)) - len(refused)
-        return Advance(moved, tuple(sorted(refused)), (*notices, *map(_refused, sorted(refused))))
-
     def _push(self, bases: list[_Base], ends: Mapping[str, _End]) -> set[str]:
         moves = [BranchMove(b.folder.branch, str(ends[b.folder.path][0])) for b in bases if _must_move(b, ends)]
         return self._branches.push(moves) if moves else set()
 
-    def _bases(self, folders: list[GitFolder], heads: Mapping[str, str]) -> tuple[list[_Base], list[Notice]]:
+    def _bases(
+        self, folders: Sequence[GitFolder], heads: Mapping[str, str], merging: Mapping[str, Merging]
+    ) -> tuple[list[_Base], list[Notice]]:
         """Where each branch stands; what somebody did to one since is found out, and told."""
         strange = [f for f in folders if heads.get(f.branch) != f.head]
         asked = {c for f in strange for c in (heads.get(f.branch), f.head) if c}
         # The heads themselves have to be here: they are the parents of what is built.
-        known = self._branches.describe(asked | {f.head for f in folders if f.head})
+        parents = {f.head for f in folders if f.head} | {m.base for m in merging.values()}
+        known = self._branches.describe(asked | parents)
         bases, notices = [], []
         for folder in folders:
             base = _Base(folder, folder.head, folder.shown, folder.at, heads.get(folder.branch))
-            if base.remote != folder.head:
+            merge, theirs = merging.get(folder.path), known.get(base.remote or "")
+            if merge and theirs:
+                base = replace(base, head=merge.base, shown=merge.shown, at=merge.at, theirs=theirs)
+            elif base.remote != folder.head:
                 base, notice = self._found(base, known)
                 notices += [notice] if notice else []
             bases.append(base)
@@ -181,16 +195,22 @@ class FolderBranchService:
         reason = f"it was moved by force to {remote[:12]}: what the folder holds is committed on top of that"
         return here, Notice(folder.branch, "folder_branch_rewritten", reason)
 
-    def _chains(self, target: str, bases: list[_Base]) -> list[tuple[_Base, BranchChain]]:
+    def _chains(self, target: str, until: str, bases: list[_Base]) -> list[tuple[_Base, BranchChain]]:
         """For each folder that changed the commits that follow the backup's, none for the others."""
-        groups: dict[str | None, list[_Base]] = defaultdict(list)
+        groups: dict[tuple[str, str | None], list[_Base]] = defaultdict(list)
         for base in bases:
-            groups[base.at if base.head else None].append(base)
+            groups[until if base.theirs else target, base.at if base.head else None].append(base)
+        (last,) = self._branches.since(target, None)[-1:]
         found = []
-        for at, group in groups.items():
-            commits = self._branches.since(target, at)
-            trees = self._branches.subtrees([c.commit for c in commits], {b.folder.tree for b in group})
-            found += [(base, chain) for base in group if (chain := _chain(base, commits, trees))]
+        for (end, at), group in groups.items():
+            commits = self._branches.since(end, at)
+            asked = dict.fromkeys((*(c.commit for c in commits), target))
+            trees = self._branches.subtrees(list(asked), {b.folder.tree for b in group})
+            for base in group:
+                chain = _chain(base, commits, trees)
+                if base.theirs:
+                    chain = _merged(base, base.theirs, chain, last, trees.get((target, base.folder.tree), EMPTY_TREE))
+                found += [(base, chain)] if chain else []
         return found
 
 
@@ -200,6 +220,27 @@ def _chain(base: _Base, commits: Sequence[BackupCommit], trees: Mapping[tuple[st
     follows = list(to_follow(base.shown, steps))
     links = [_link(by_name[commit], tree) for commit, tree in follows]
     return BranchChain(base.head, tuple(links)) if links else None
+
+
+def _merged(
+    base: _Base, theirs: BranchHead, ours: BranchChain | None, last: BackupCommit, tree: str
+) -> BranchChain | None:
+    """People's commits, and what the backup's commits make of the folder since: one commit that follows on both.
+
+    None where people's last commit shows the folder as it is to be.
+    """
+    if theirs.tree == tree:
+        return None
+    message = followed_message(_MERGE_MESSAGE.format(branch=base.folder.branch), last.commit)
+    link = Link(tree, last.committer, last.committer, message)
+    if ours is None:
+        return BranchChain(base.remote, (link,))
+    return BranchChain(ours.parent, (*ours.links, replace(link, onto=base.remote)))
+
+
+def _standing(base: _Base) -> _End:
+    """Where a branch stands without another commit."""
+    return (base.remote, base.theirs.tree) if base.theirs else (base.head, base.shown)
 
 
 def _link(commit: BackupCommit, tree: str) -> Link:

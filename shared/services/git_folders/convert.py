@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from shared.domain.audit import AuditAction, AuditResult
 from shared.domain.folder_branches import branch_name
-from shared.domain.git_folders import LOST_KINDS, Content, Limits, Seen, unfit
+from shared.domain.git_folders import LOST_KINDS, Content, Limits, Seen, edited_since, unfit
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.names import EXTENSION
 from shared.domain.notebooks import ExportFormat, ObjectType
@@ -170,7 +170,9 @@ class FolderConverter:
         content = _content(tree, found)
         if reason := unfit(content, self._limits):
             raise Refused(path=path, reason=reason.text)
-        self._check_fresh(path, tree, found, entries)
+        below = {p[len(path) + 1 :]: e for p, e in entries.items() if p.startswith(f"{path}/")}
+        if what := edited_since(tree.seen(), below):
+            raise Stale(path=path, what=what)
         held = {rel: entry for rel, entry in found.items() if entry}
         snapshot = Snapshot.of(path, tree, held, *self._kept.read_grants(tree))
         start = f"{snapshot.tree}/" if snapshot.tree else ""
@@ -205,20 +207,6 @@ class FolderConverter:
         state = FolderState.CONVERTING.value
         self._store.update(folder.path, state=state, operation=operation.id, notebooks=len(snapshot.notebooks), **fresh)
         return Step.BRANCH
-
-    def _check_fresh(
-        self, path: str, tree: Tree, found: dict[str, ManifestEntry | None], entries: dict[str, ManifestEntry]
-    ) -> None:
-        """Every notebook must be in the last backup as it is now, and none there that is gone."""
-        for rel, notebook in tree.notebooks().items():
-            entry = found[rel]
-            now = (notebook.object_id, notebook.modified_at, notebook.language)
-            if entry is None or (entry.object_id, entry.modified_at, entry.language) != now:
-                raise Stale(path=path, what=f"{rel} is {'new' if entry is None else 'edited'}")
-        here = {f"{path}/{rel}" for rel in tree.notebooks()}
-        gone = next((p for p in entries if p.startswith(f"{path}/") and p not in here), None)
-        if gone:
-            raise Stale(path=path, what=f"{gone} is gone")
 
     def _branch(self, operation: Operation, folder: GitFolder) -> Step:
         """The branch must show what the snapshot holds: proved by the hashes of its files."""

@@ -255,6 +255,7 @@ def summary(identity: str, row: Json) -> Json:
 
 def _shown(folder: GitFolder) -> Json:
     names = ("step", "aside", "moved", "error", "problem", "updated_at", "advanced_at")
+    standing = ("standing", "standing_detail", "standing_since")
     numbers = ("notebooks", "kept_edits", "conflicts")
     return {
         "path": folder.path,
@@ -262,6 +263,6 @@ def _shown(folder: GitFolder) -> Json:
         "state": folder.state.value,
         "head": folder.head,
         "shows": folder.at,
-        **{name: folder.text(name) for name in names},
+        **{name: folder.text(name) for name in (*names, *standing)},
         **{name: folder.number(name) for name in numbers},
     }

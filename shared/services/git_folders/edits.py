@@ -1,0 +1,205 @@
+"""What people commit to Git folders' branches comes to the backup branch: each commit as its author's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.clock import Clock
+from shared.domain.audit import AuditAction, AuditEntry, AuditResult, Detail
+from shared.domain.batches import Notice
+from shared.domain.folder_branches import followed_commit
+from shared.domain.folder_merges import FolderMerge, Refusal, changed_files, is_notebook, may_be_notebook, merge
+from shared.domain.manifest import ManifestEntry
+from shared.protocols import PointFile, Repository, Signature
+from shared.protocols.folder_branches import BranchCommit, FolderBranches
+from shared.services.audit.export import SYSTEM
+from shared.services.git_folders.branches import Merging
+from shared.services.git_folders.brought import BroughtStore
+from shared.services.git_folders.store import GitFolder
+
+EDIT_TRAILER = "Backup-Folder-Commit"
+"""In a commit that was brought to the backup branch: the one on the folder's branch that it is of."""
+_TRAILERS = re.compile(r"^(?=Backup-[A-Za-z-]+:)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchEdits:
+    """People's commits on a folder's branch up to `tip`, parents before children, since the backup's last one.
+
+    `seen` is the one that the Git folder is at, or the backup's last.
+    """
+
+    folder: GitFolder
+    tip: str
+    seen: str
+    merging: Merging
+    commits: tuple[BranchCommit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtEdits:
+    """What came of a folder's edits: by file below the folder who made it, and what was left with the reason."""
+
+    edits: BranchEdits
+    merge: FolderMerge
+    owners: Mapping[str, BranchCommit]
+
+
+class EditMerger:
+    """Finds such commits, and commits what they may change to the backup branch."""
+
+    def __init__(
+        self,
+        *,
+        branches: FolderBranches,
+        repository: Repository,
+        brought: BroughtStore,
+        clock: Clock,
+        name: str,
+        email: str,
+    ) -> None:
+        self._branches, self._repository, self._brought = branches, repository, brought
+        self._clock, self._name, self._email = clock, name, email
+
+    def find(
+        self, folders: Mapping[str, str | None], rows: Iterable[GitFolder], heads: Mapping[str, str]
+    ) -> list[BranchEdits]:
+        """Branches that people committed to, without those that were moved back or by force.
+
+        `folders` are the commits that Git folders are at, by path. Raises `RepositoryError`.
+        """
+        rows = [f for f in rows if f.path in folders]
+        pairs = [(f, tip) for f in rows if f.head and (tip := heads.get(f.branch)) and tip != f.head]
+        self._branches.describe({tip for _, tip in pairs})
+        return [found for folder, tip in pairs if (found := self._of(folder, tip, folders[folder.path]))]
+
+    def brought_since(self, last: str, head: str) -> str:
+        """The last of the commits that were brought right after `last`, which is in the history of `head`."""
+        found = last
+        for commit in self._branches.since(head, last):
+            if commit.committer.email != self._email or f"\n{EDIT_TRAILER}: " not in commit.message:
+                break
+            found = commit.commit
+        return found
+
+    def bring(
+        self,
+        found: Sequence[BranchEdits],
+        head: str,
+        entries: Mapping[str, Mapping[str, ManifestEntry]],
+        still_held: Callable[[], None],
+        tell: Callable[[BroughtEdits], None],
+    ) -> tuple[str, list[BroughtEdits]]:
+        """Commit on `head`, the backup branch's, what may be brought, and push; returns the new head with what came.
+
+        `entries` are the folders' notebooks as the last backup has them. `tell` is called of each before the push:
+        who dies after it finds nothing more to bring. Raises `RemoteMoved`, `RepositoryError`, `LeaseLost`.
+        """
+        whole = self._repository.tree(head)
+        settled = [self._settled(edits, whole, entries.get(edits.folder.path, {})) for edits in found]
+        parent = head
+        for one in settled:
+            parent = self._commit(one, parent)
+        for one in settled:
+            # Before the branch holds them: a backup that finds them there knows then that they are no conflict.
+            if one.merge.notebooks:
+                start = _start(one.edits.folder)
+                files = {start + f: one.merge.brought[f] for f in one.merge.notebooks}
+                self._brought.add(one.edits.folder.path, files)
+            tell(one)
+        if parent != head:
+            still_held()
+            self._repository.push(parent, head)
+        return parent, settled
+
+    def _of(self, folder: GitFolder, tip: str, at: str | None) -> BranchEdits | None:
+        known = str(folder.head)
+        if not self._branches.contains(tip, known):
+            return None
+        commits = self._branches.edits(tip, known)
+        ours = [c for c in commits if self._is_ours(c)]
+        base, shown, follows = known, str(folder.shown), folder.at
+        if ours:
+            # A push of ours whose answer was lost.
+            base, follows = ours[-1].commit, followed_commit(ours[-1].message)
+            shown = self._branches.describe({base})[base].tree
+            commits = self._branches.edits(tip, base)
+        people = tuple(c for c in commits if not self._is_ours(c))
+        seen = at if at in {c.commit for c in commits} else base
+        return BranchEdits(folder, tip, str(seen), Merging(base, shown, follows), people) if people else None
+
+    def _is_ours(self, commit: BranchCommit) -> bool:
+        return followed_commit(commit.message) is not None and commit.committer == self._email
+
+    def _settled(
+        self, edits: BranchEdits, whole: Mapping[str, str], entries: Mapping[str, ManifestEntry]
+    ) -> BroughtEdits:
+        start = _start(edits.folder)
+        base, theirs = self._repository.tree(edits.merging.base), self._repository.tree(edits.tip)
+        merged = merge(
+            base,
+            theirs,
+            {file[len(start) :]: blob for file, blob in whole.items() if file.startswith(start)},
+            seen=base if edits.seen == edits.merging.base else self._repository.tree(edits.seen),
+            backed_up={e.file[len(start) :] for e in entries.values()},
+            shown_as_notebook=self._notebooks(base, theirs).__contains__,
+            is_root=not start,
+        )
+        owners = {file: commit for commit in edits.commits for file in commit.files}
+        # What a merge commit itself makes of its parents is in none of theirs.
+        return BroughtEdits(edits, merged, {f: owners.get(f, edits.commits[-1]) for f in merged.brought})
+
+    def _notebooks(self, base: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
+        """Of the changed files, those that a Git folder shows as notebooks, by their first line."""
+        changed = {f: b for f, b in changed_files(base, theirs).items() if b is not None and may_be_notebook(f)}
+        data = dict(self._repository.blobs(set(changed.values()))) if changed else {}
+        return {file for file, blob in changed.items() if is_notebook(file, data[blob])}
+
+    def _commit(self, one: BroughtEdits, parent: str) -> str:
+        start = _start(one.edits.folder)
+        for commit in one.edits.commits:
+            files = {f: one.merge.brought[f] for f, owner in one.owners.items() if owner is commit}
+            deletes = [start + f for f, blob in sorted(files.items()) if blob is None]
+            writes = [PointFile(start + f, blob) for f, blob in sorted(files.items()) if blob is not None]
+            if files:
+                who = Signature(self._name, self._email, self._clock.now())
+                # A person's message must not pass for one of the backup's own.
+                text = _TRAILERS.sub("> ", commit.message.strip()) + f"\n\n{EDIT_TRAILER}: {commit.commit}\n"
+                made = self._repository.build_commit(parent, deletes, writes, text, commit.author, who)
+                parent = made or parent
+        return parent
+
+
+def entry_of(one: BroughtEdits, run_id: str) -> AuditEntry:
+    """The record of edits that were settled."""
+    folder, authors = one.edits.folder, {c.author.email or c.author.name for c in one.edits.commits}
+    detail: Detail = {
+        "branch": folder.branch,
+        "commits": len(one.edits.commits),
+        "brought": len(one.merge.brought),
+        "left": len(one.merge.left),
+        "authors": "\n".join(sorted(authors)),
+    }
+    result = AuditResult.PARTIAL if one.merge.left else AuditResult.DONE
+    key = f"merged {one.edits.tip}"
+    return AuditEntry(AuditAction.EDITS_MERGED, SYSTEM, folder.path, result, run_id, detail, key)
+
+
+def notices_of(one: BroughtEdits) -> list[Notice]:
+    """What people should know of edits that were settled."""
+    folder, start = one.edits.folder, _start(one.edits.folder)
+    who = ", ".join(sorted({owner.author.name for owner in one.owners.values()}))
+    found = []
+    if one.merge.brought:
+        reason = f"{len(one.merge.brought)} files that {who} committed to {folder.branch} are in the backup branch"
+        found.append(Notice(folder.path, "folder_edits_merged", reason))
+    for file, why in sorted(one.merge.left.items()):
+        code = "conflict_overruled" if why is Refusal.BOTH_CHANGED else "folder_edit_left"
+        found.append(Notice(start + file, code, f"{why}; what was committed stays in the history of {folder.branch}"))
+    return found
+
+
+def _start(folder: GitFolder) -> str:
+    return f"{folder.tree}/" if folder.tree else ""

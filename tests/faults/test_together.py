@@ -1,0 +1,383 @@
+"""Git folders and the backup side by side: edits, branches, pull requests and conflicts, day after day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.faults.crash_points import CrashPoint, CrashTap, play_dead
+from local.memory.world import World, succeeded
+from local.workspace.model import ApiError
+from shared.services.git_folders.operations import OperationKind
+from tests.git_folders import Editor, clients, operate, outcomes, small_limits, write
+from tests.together import (
+    check_together,
+    commit,
+    commit_and_push,
+    folder,
+    folders,
+    history,
+    merge_request,
+    notebook,
+    shows,
+    switch,
+)
+
+ACME, BOLT = "/Clients/acme", "/Clients/bolt"
+BRANCH = "folders/acme"
+LANGUAGES = {"py": "PYTHON", "sql": "SQL", "scala": "SCALA", "r": "R"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Three clients, each a Git folder."""
+    return converted(World(tmp_path))
+
+
+def converted(world: World) -> World:
+    world.workspace.behaviour.rename = True
+    clients(world)
+    world.back_up()
+    small_limits(world)
+    world.endpoints.limits["notebooks"] = 100
+    assert set(outcomes(operate(world, OperationKind.CONVERT)).values()) == {"converted"}
+    world.back_up()
+    check_together(world)
+    return world
+
+
+def _codes(run: dict[str, Any]) -> Counter[str]:
+    return Counter(n["code"] for n in run["notices"])
+
+
+def test_edits_in_a_git_folder_reach_its_branch_and_stop_counting_as_changes(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# edited")
+    write(world, f"{ACME}/new", "-- new", "SQL")
+    world.model.apply("delete", "ada", path=f"{ACME}/etl/job_1")
+    before = shows(world, ACME)
+    run = world.back_up()
+    assert (succeeded(run), run["notices"]) == (True, [])
+    assert shows(world, ACME) != before
+    assert world.back_up()["notices"] == []
+    check_together(world)
+
+
+def test_a_pull_request_comes_to_the_backup_branch_and_the_workspace_as_its_authors_own(world: World) -> None:
+    change = {"job_0.py": notebook("# by grace"), "new/made.sql": notebook("-- new", "SQL"), "README.md": "read me"}
+    tip = merge_request(world, BRANCH, {**change, "etl/job_1.sql": None})
+    run = world.back_up()
+    assert (succeeded(run), _codes(run)) == (True, {"folder_edits_merged": 1}), run
+    check_together(world)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# by grace").encode()
+    assert world.model.find(f"{ACME}/etl/job_1") is None
+    assert world.model.get(f"{ACME}/README.md").kind == "FILE"
+    assert world.remote.contents()["acme/README.md"] == b"read me"
+    assert tip in history(world, str(folder(world, ACME).head))
+    assert len(world.app.runs.recent(10)) == 4, "a backup takes in what came to the workspace"
+    remote: Any = world.remote
+    made = {c.author.split(" <")[0]: c.message for _, c in remote.history(remote.head) if "Backup-Folder" in c.message}
+    assert made.keys() == {"grace", "linus"}
+    assert "by grace" in made["grace"]
+    versions = world.app.history.versions(f"{ACME}/job_0")
+    assert versions[0].version.author == "linus@example.com"
+    again = world.back_up()
+    assert (succeeded(again), again["notices"], again["counts"]["changed"]) == (True, [], 0)
+    check_together(world)
+
+
+def test_where_both_changed_a_notebook_the_workspace_wins_and_the_rest_comes(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# live")
+    write(world, f"{ACME}/job_3", "# only live", "R")
+    tip = merge_request(world, BRANCH, {"job_0.py": notebook("# theirs"), "etl/job_4.py": notebook("# theirs too")})
+    run = world.back_up()
+    assert succeeded(run)
+    assert _codes(run) == {"conflict_overruled": 1, "folder_edits_merged": 1}
+    check_together(world)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# live").encode()
+    assert world.model.get(f"{ACME}/etl/job_4").source() == notebook("# theirs too").encode()
+    head = str(folder(world, ACME).head)
+    assert tip in history(world, head)
+    remote: Any = world.remote
+    assert remote.commits[head].parent == tip, "the branch moves forward from what people committed"
+    assert world.back_up()["notices"] == []
+
+
+def test_what_somebody_commits_in_the_git_folder_itself_is_their_own_commit(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# committed")
+    write(world, f"{ACME}/job_3", "# committed", "R")
+    assert commit_and_push(world, ACME, "grace")
+    write(world, f"{ACME}/job_3", "# and edited again", "R")
+    run = world.back_up()
+    assert succeeded(run), run
+    check_together(world)
+    assert world.model.get(f"{ACME}/job_3").source() == notebook("# and edited again", "R").encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"load.ipynb": '{"cells": []}'}, "folder_edit_left"),
+        ({"job_0.py": "print('no notebook any more')"}, "folder_edit_left"),
+        ({"100%41.py": notebook("# a name that stands for another")}, "folder_edit_left"),
+        ({"job_0.sql": notebook("-- beside the Python one", "SQL")}, "folder_edit_left"),
+        ({"job_0.py/inner.py": notebook("# below a file"), "job_0.py": None}, None),
+    ],
+    ids=["jupyter", "no notebook", "other name", "same place", "file to folder"],
+)
+def test_what_a_git_folder_would_show_otherwise_is_left_and_named(
+    world: World, change: dict[str, str | None], code: str | None
+) -> None:
+    tip = commit(world, BRANCH, change)
+    run = world.back_up()
+    assert succeeded(run), run
+    assert code is None or code in _codes(run), run["notices"]
+    check_together(world)
+    assert tip in history(world, str(folder(world, ACME).head))
+    world.back_up()
+    check_together(world)
+
+
+def test_a_switched_folder_is_backed_up_as_it_is_told_of_once_and_left_alone(world: World) -> None:
+    head = folder(world, ACME).head
+    assert switch(world, ACME, "feature/x")
+    write(world, f"{ACME}/job_0", "# on a feature branch")
+    run = world.back_up()
+    assert (succeeded(run), _codes(run)) == (True, {"folder_switched": 1})
+    assert world.back_up()["notices"] == []
+    assert shows(world, ACME)[0] == "feature/x"
+    remote: Any = world.remote
+    assert remote.branches[BRANCH] == head, "its branch waits"
+    assert world.backed_up() == world.notebooks()
+    (row,) = [f for f in world.app.git_folders.status()["folders"] if f["path"] == ACME]
+    assert (row["standing"], row["standing_detail"]) == ("switched", "feature/x")
+    assert commit_and_push(world, ACME)
+    assert switch(world, ACME, BRANCH)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# 0").encode()
+    world.back_up()
+    check_together(world)
+
+
+def test_a_detached_folder_and_one_that_is_gone_are_told_of(world: World) -> None:
+    world.endpoints._repos[world.model.get(ACME).object_id]["branch"] = None
+    world.endpoints.repos("DELETE", world.model.get(BOLT).object_id, {})
+    world.model.apply("mkdir", "ada", path=BOLT)
+    write(world, f"{BOLT}/anew", "# anew")
+    run = world.back_up()
+    assert _codes(run) == {"folder_detached": 1, "folder_gone": 1}
+    assert world.backed_up() == world.notebooks()
+    assert _codes(world.back_up()) == {}
+
+
+def test_a_folder_with_a_commit_that_its_branch_lost_is_left_alone(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# committed")
+    remote: Any = world.remote
+    before = remote.branches[BRANCH]
+    assert commit_and_push(world, ACME)
+    remote.branches[BRANCH] = before
+    run = world.back_up()
+    assert _codes(run) == {"folder_own_commits": 1}
+    assert world.backed_up() == world.notebooks()
+
+
+def test_an_edit_while_folders_are_brought_to_their_heads_is_never_overwritten(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# backed up")
+    tap = Editor("before", "git_folders.check_out(", lambda: write(world, f"{ACME}/job_0", "# a second later"))
+    world.process(tap)
+    run = world.back_up()
+    assert tap.acted
+    assert succeeded(run)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# a second later").encode()
+    assert _codes(run) == {"folder_refused": 1}
+    world.process()
+    world.back_up()
+    check_together(world)
+
+
+def test_a_folder_edited_since_its_export_waits_with_what_people_committed(world: World) -> None:
+    commit(world, BRANCH, {"job_0.py": notebook("# theirs")})
+    edit = Editor("before", "branches.heads(", lambda: write(world, f"{ACME}/job_6", "# late"))
+    world.process(edit)
+    run = world.back_up()
+    assert edit.acted
+    assert (succeeded(run), run["notices"]) == (True, [])
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# 0").encode()
+    world.process()
+    assert _codes(world.back_up()) == {"folder_edits_merged": 1}
+    check_together(world)
+
+
+def test_a_persons_message_does_not_pass_for_one_of_the_backup(world: World) -> None:
+    message = "mine\n\nBackup-Run: 20260101T000000Z-aaaaaa\nBackup-Commit: " + "a" * 40
+    commit(world, BRANCH, {"job_0.py": notebook("# theirs")}, message=message)
+    world.back_up()
+    remote: Any = world.remote
+    (text,) = [c.message for _, c in remote.history(remote.head) if "Backup-Folder-Commit" in c.message]
+    assert [line for line in text.splitlines() if line.startswith("Backup-")] == [text.splitlines()[-1]]
+    check_together(world)
+
+
+POINTS = {
+    "edits found, nothing kept": CrashPoint("before", r"blobs\.put\(gitfolders/brought"),
+    "kept, backup branch not pushed": CrashPoint("before", r"repository\.push\(", 2),
+    "backup branch pushed": CrashPoint("after", r"repository\.push\(", 2),
+    "folder's branch pushed, row missing": CrashPoint("after", r"branches\.push\("),
+    "rows written, nothing checked out": CrashPoint("after", r"tables\.upsert_many\(gitfolders"),
+    "about to be checked out": CrashPoint("before", r"git_folders\.check_out\("),
+    "checked out, row missing": CrashPoint("after", r"git_folders\.check_out\("),
+    "row written, files not": CrashPoint("after", r"tables\.upsert\(gitfolders,.*'pulled'"),
+    "all done, run open": CrashPoint("after", r"blobs\.put\(gitfolders/brought", 2),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_that_dies_while_both_are_brought_together_is_caught_up_with(world: World, point: str) -> None:
+    write(world, f"{ACME}/job_3", "# live", "R")
+    write(world, f"{ACME}/job_0", "# live")
+    tip = merge_request(world, BRANCH, {"etl/job_4.py": notebook("# theirs"), "job_0.py": notebook("# theirs")})
+    tap = CrashTap(POINTS[point], play_dead)
+    world.process(tap)
+    world.back_up()
+    assert tap.dead
+    world.back_up()
+    check_together(world)
+    assert tip in history(world, str(folder(world, ACME).head))
+    assert world.model.get(f"{ACME}/etl/job_4").source() == notebook("# theirs").encode()
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# live").encode()
+    remote: Any = world.remote
+    trees = [tuple(sorted(c.tree.items())) for _, c in remote.history(remote.head)]
+    assert len(trees) == len(set(trees)), "a change came twice"
+
+
+class Month:
+    """People at work for days, and what they are owed."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.draw = world, world.draw
+        self.committed: set[str] = set()
+        self.did: Counter[str] = Counter()
+
+    def day(self) -> None:
+        for _ in range(self.draw.randrange(3, 9)):
+            self.world.clock.sleep(self.draw.random() * 3_000)
+            often = (self.edit, self.edit, self.edit, self.request, self.request)
+            seldom = (self.conflict, self.branch_off, self.come_back, self.commit_here, self.plain, self.on_main)
+            act = self.draw.choice((*often, *seldom))
+            if act():
+                self.did[act.__name__] += 1
+
+    def _path(self, below: str = "/Clients") -> str:
+        paths = sorted(path for path, _ in self.world.notebooks() if path.startswith(f"{below}/"))
+        return str(self.draw.choice(paths)) if paths else f"{below}/none"
+
+    def _file(self, row: Any) -> str:
+        remote: Any = self.world.remote
+        files = sorted(f for f in remote.commits[remote.branches[row.branch]].tree if f.endswith((".py", ".sql")))
+        return str(self.draw.choice(files)) if files else "first.py"
+
+    def edit(self) -> bool:
+        row = self.draw.choice(folders(self.world))
+        op = self.draw.choice(("edit", "edit", "create", "delete", "set_language"))
+        path = f"{row.path}/n_{self.draw.randrange(30)}" if op == "create" else self._path(row.path)
+        node = self.world.model.find(path)
+        now = str(node.language) if node else ""
+        language = now if op == "edit" else self.draw.choice(("PYTHON", "SQL", "R"))
+        try:
+            content = notebook(f"-- {self.draw.random()}", language)
+            self.world.model.apply(op, "ada", path=path, language=language, content=content)
+        except ApiError:
+            return False
+        if op == "set_language":
+            self.world.model.apply("edit", "ada", path=path, language=language, content=content)
+        return True
+
+    def plain(self) -> bool:
+        write(self.world, f"/Clients/plain/p_{self.draw.randrange(9)}", f"# {self.draw.random()}")
+        return True
+
+    def request(self) -> bool:
+        row = self.draw.choice(folders(self.world))
+        file, number = self._file(row), self.draw.randrange(20)
+        body = notebook(f"# {self.draw.random()}", "PYTHON" if file.endswith(".py") else "SQL")
+        new = {f"pr_{number}.py": notebook(f"# {self.draw.random()}")}
+        mixed = {file: body, f"docs/{number}.md": "words", f"sub/pr_{number}.py": notebook("# in")}
+        change = self.draw.choice(({file: body}, {file: None}, new, mixed))
+        squash = self.draw.random() < 0.5
+        self.committed.add(
+            merge_request(self.world, row.branch, change, self.draw.choice(("grace", "hopper")), squash=squash)
+        )
+        return True
+
+    def conflict(self) -> bool:
+        """The same notebook in a pull request and in the workspace."""
+        row = self.draw.choice(folders(self.world))
+        file = self._file(row)
+        path = f"{row.path}/{file.rpartition('.')[0]}"
+        node = self.world.model.find(path)
+        language = LANGUAGES[file.rpartition(".")[2]]
+        if node is None or (node.kind, node.language) != ("NOTEBOOK", language):
+            return False
+        self.committed.add(commit(self.world, row.branch, {file: notebook(f"# theirs {self.draw.random()}", language)}))
+        self.world.model.apply("edit", "ada", path=path, content=notebook(f"# live {self.draw.random()}", language))
+        return True
+
+    def branch_off(self) -> bool:
+        row = self.draw.choice(folders(self.world))
+        return switch(self.world, row.path, f"feature/{self.draw.randrange(3)}-{row.tree}")
+
+    def come_back(self) -> bool:
+        away = [row for row in folders(self.world) if shows(self.world, row.path)[0] != row.branch]
+        if not away:
+            return False
+        row = self.draw.choice(away)
+        commit_and_push(self.world, row.path, "linus")
+        return switch(self.world, row.path, row.branch)
+
+    def commit_here(self) -> bool:
+        row = self.draw.choice(folders(self.world))
+        made = commit_and_push(self.world, row.path, "linus")
+        if made and shows(self.world, row.path)[0] == row.branch:
+            self.committed.add(made)
+        return made is not None
+
+    def on_main(self) -> bool:
+        file = self.draw.choice(sorted(self.world.remote.contents()))
+        self.world.remote.person_commits({file if self.draw.random() < 0.5 else "pipeline.yml": b"theirs\n"})
+        return True
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["undisturbed", "processes die"])
+@pytest.mark.parametrize("seed", range(4))
+def test_thirty_days_of_people_who_share_folders_with_git(tmp_path: Path, seed: int, dies: bool) -> None:
+    world = converted(World(tmp_path, seed=seed, deletion_guard_share=1.0))
+    month = Month(world)
+    died = 0
+    for _ in range(30):
+        month.day()
+        tap = _somewhere(world) if dies else None
+        world.process(tap)
+        run = world.back_up()
+        world.process()
+        if tap and tap.dead:
+            died += 1
+            run = world.back_up()
+        assert succeeded(run), run
+        check_together(world)
+    for row in folders(world):
+        switch(world, row.path, row.branch)
+    world.back_up()
+    world.back_up()
+    check_together(world)
+    remote: Any = world.remote
+    kept = set().union(*(history(world, remote.branches[f.branch]) for f in folders(world)))
+    assert month.committed <= kept, "a person's commit was lost"
+    assert len(month.did) >= 7, month.did
+    assert (died > 10) is dies
+
+
+def _somewhere(world: World) -> CrashTap:
+    """A process that dies at one of its effects."""
+    call = r"(branches\.|repository\.push|git_folders\.|tables\.upsert|blobs\.put)"
+    return CrashTap(CrashPoint(world.draw.choice(("before", "after")), call, world.draw.randrange(1, 40)), play_dead)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.faults.crash_points import CrashPoint, CrashTap, play_dead
+from local.faults.taps import Call, QuietTap
 from local.memory.world import World, succeeded
 from local.workspace.model import ApiError
+from shared.errors import WorkspaceUnavailable
 from shared.services.git_folders.operations import OperationKind
 from tests.git_folders import Editor, clients, operate, outcomes, small_limits, write
 from tests.together import (
@@ -102,6 +106,8 @@ def test_where_both_changed_a_notebook_the_workspace_wins_and_the_rest_comes(wor
     assert tip in history(world, head)
     remote: Any = world.remote
     assert remote.commits[head].parent == tip, "the branch moves forward from what people committed"
+    messages = [remote.commits[name].message for name in history(world, head)]
+    assert not any("Backup-Folder-Commit" in text for text in messages), "a person's commit came twice"
     assert world.back_up()["notices"] == []
 
 
@@ -216,6 +222,108 @@ def test_a_persons_message_does_not_pass_for_one_of_the_backup(world: World) -> 
     remote: Any = world.remote
     (text,) = [c.message for _, c in remote.history(remote.head) if "Backup-Folder-Commit" in c.message]
     assert [line for line in text.splitlines() if line.startswith("Backup-")] == [text.splitlines()[-1]]
+    check_together(world)
+
+
+class _Unavailable(QuietTap):
+    """The workspace brings no Git folder anywhere; what else happens before is up to `act`."""
+
+    def __init__(self, act: Callable[[], None] = lambda: None) -> None:
+        self._act = act
+
+    def meet(self, when: str, call: Call) -> None:
+        """See `QuietTap.meet`."""
+        if when == "before" and str(call).startswith("git_folders.check_out("):
+            self._act()
+            raise WorkspaceUnavailable(path=ACME, error_code="UNAVAILABLE", detail="HTTP 503")
+
+
+def test_what_people_committed_waits_for_a_workspace_that_does_not_answer(world: World) -> None:
+    commit(world, BRANCH, {"job_0.py": notebook("# theirs"), "etl/job_1.sql": None})
+    world.process(_Unavailable())
+    assert _codes(world.back_up()) == {"folder_edits_merged": 1}
+    before = world.remote.head
+    again = world.back_up()
+    assert (succeeded(again), again["notices"], again["counts"]["conflict"]) == (True, [], 0)
+    assert world.remote.head == before, "the backup does not overrule what only waits"
+    assert world.remote.contents()["acme/job_0.py"] == notebook("# theirs").encode()
+    world.process()
+    assert _codes(world.back_up()) == {}
+    check_together(world)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# theirs").encode()
+
+
+def test_an_edit_in_the_workspace_overrules_what_waits(world: World) -> None:
+    commit(world, BRANCH, {"job_0.py": notebook("# theirs"), "job_3.r": notebook("# theirs", "R")})
+    world.process(_Unavailable())
+    world.back_up()
+    write(world, f"{ACME}/job_0", "# live")
+    world.process()
+    assert _codes(world.back_up()) == {"conflict_overruled": 1}
+    check_together(world)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# live").encode()
+    assert world.model.get(f"{ACME}/job_3").source() == notebook("# theirs", "R").encode()
+
+
+def test_what_is_removed_again_after_a_commit_in_the_git_folder_stays_removed(world: World) -> None:
+    write(world, f"{ACME}/fresh", "# fresh")
+    write(world, f"{ACME}/job_0", "# committed")
+    assert commit_and_push(world, ACME, "grace")
+    world.model.apply("delete", "ada", path=f"{ACME}/fresh")
+    write(world, f"{ACME}/job_0", "# edited since")
+    run = world.back_up()
+    assert (succeeded(run), run["notices"]) == (True, [])
+    check_together(world)
+    assert world.model.find(f"{ACME}/fresh") is None
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# edited since").encode()
+
+
+def test_a_notebook_that_a_pull_request_added_and_somebody_removed_at_once_is_removed(world: World) -> None:
+    commit(world, BRANCH, {"fresh.py": notebook("# fresh")})
+    tap = Editor("before", "tables.insert(runs,", lambda: world.model.apply("delete", "ada", path=f"{ACME}/fresh"))
+    run_id = world.start()
+    world.process(tap)
+    world.settle()
+    assert tap.acted, run_id
+    world.process()
+    world.back_up()
+    check_together(world)
+    assert "acme/fresh.py" not in world.remote.contents()
+
+
+def test_a_folder_with_edits_that_no_backup_has_is_not_brought_to_its_head(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# backed up")
+    before = shows(world, ACME)
+    edit = Editor("before", "branches.heads(", lambda: write(world, f"{ACME}/job_6", "# late", "SCALA"))
+    world.process(edit)
+    assert world.back_up()["notices"] == []
+    assert edit.acted
+    assert shows(world, ACME) == before
+    (row,) = [f for f in world.app.git_folders.status()["folders"] if f["path"] == ACME]
+    assert (row["standing"], row["standing_detail"]) == ("edited", "job_6 is edited")
+    world.process()
+    world.back_up()
+    check_together(world)
+
+
+def test_a_push_to_the_backup_branch_between_two_attempts_reverts_nothing(world: World) -> None:
+    commit(world, BRANCH, {"job_3.r": notebook("# theirs", "R")})
+    tap = CrashTap(CrashPoint("before", r"git_folders\.check_out\("), play_dead)
+    world.process(tap)
+    restart = world.restart
+
+    def push_and_restart() -> None:
+        world.remote.person_commits({"bolt/job_0.py": notebook("# on the branch").encode()})
+        restart()
+
+    world.restart = push_and_restart  # type: ignore[method-assign]
+    world.back_up()
+    assert tap.dead
+    remote: Any = world.remote
+    trees = [c.tree["job_3.r"] for _, c in remote.history(remote.branches[BRANCH])]
+    assert trees[0] != trees[-1]
+    assert sum(one != other for one, other in itertools.pairwise(trees)) == 1, "the edit went and came again"
+    world.back_up()
     check_together(world)
 
 

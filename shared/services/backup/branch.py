@@ -43,7 +43,7 @@ def look_at_branch(
     """Compare the branch with the checkpoint; before the first, take over copies that were imported below `root`.
 
     `brought` are files as people committed them to Git folders' branches: no conflict while the workspace does not
-    show them yet, and nobody else's.
+    show them yet.
 
     Raises `DamagedCheckpoint`, `ManifestMissing`, `DamagedManifest`, `RepositoryError`.
     """
@@ -52,10 +52,9 @@ def look_at_branch(
         checkpoint, adopted = taken[0], [taken[1]]
     manifest: Manifest = checkpoint.manifest if checkpoint else {}
     head = find_head(repository, checkpoint)
-    known = {file: b for file, b in (brought or {}).items() if head.tree.get(file) == b.blob}
-    waiting = {file for file, b in known.items() if not b.taken}
+    waiting = {file for file, b in (brought or {}).items() if not b.taken and head.tree.get(file) == b.blob}
     drifted = frozenset(e.file for e in manifest.values() if head.tree.get(e.file) != e.blob) - waiting
-    ours = {e.file for e in manifest.values()} | head.strays | known.keys()
+    ours = {e.file for e in manifest.values()} | head.strays
     foreign = frozenset(head.tree.keys() - ours - {ATTRIBUTES_FILE})
     return BranchView(manifest, BranchState(drifted, foreign), (*adopted, *head.notices))
 

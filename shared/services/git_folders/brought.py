@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,6 +45,12 @@ class BroughtStore:
         for name in list(self._blobs.names(_FILES)):
             found |= self._load(name)
         return found
+
+    def vanished(self, path: str, manifest_files: Collection[str], tree: Mapping[str, str]) -> list[str]:
+        """Notebooks that people added to a folder, that the workspace showed, and that no backup found there."""
+        known = self._load(_name(path))
+        added = {file: b.blob for file, b in known.items() if b.taken and b.blob is not None}
+        return sorted(f for f, blob in added.items() if f not in manifest_files and tree.get(f) == blob)
 
     def add(self, path: str, files: Mapping[str, str | None]) -> None:
         """Enter files of a folder, before the branch holds them."""

@@ -84,6 +84,21 @@ class EditMerger:
             found = commit.commit
         return found
 
+    def withdraw(self, files: Sequence[str], head: str, still_held: Callable[[], None]) -> str:
+        """Remove files that were brought, and that somebody removed in the workspace before a backup found them.
+
+        Raises as `bring`.
+        """
+        who = Signature(self._name, self._email, self._clock.now())
+        count = f"{len(files)} notebook" + ("s" if len(files) > 1 else "")
+        text = f"Remove {count} that somebody removed in the workspace\n\n{EDIT_TRAILER}: {head}\n"
+        made = self._repository.build_commit(head, files, (), text, who, who)
+        if made is None:
+            return head
+        still_held()
+        self._repository.push(made, head)
+        return made
+
     def bring(
         self,
         found: Sequence[BranchEdits],

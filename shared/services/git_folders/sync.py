@@ -120,7 +120,8 @@ class FolderSync:
             at = {path: look.remote.commit for path, look in here.looks.items() if look.on_branch and look.remote}
             found = self._edits.find(at, present, heads)
             ready = [edits for edits in found if self._is_as_backed_up(edits.folder, here)]
-            target, came = self._bring(ready, mark.commit, here, still_held)
+            gone = self._vanished([f for f in present if f.path in at], here)
+            target, came = self._bring(ready, gone, mark.commit, here, still_held)
             waiting = {edits.folder.path for edits in found} - {one.edits.folder.path for one in came}
             folders = [f for f in present if f.path not in waiting]
             merging = {one.edits.folder.path: one.edits.merging for one in came}
@@ -134,15 +135,29 @@ class FolderSync:
         if self._brought.files() and (head := self._repository.fetch()):
             self._brought.settle(self._checkpoint(here), self._repository.tree(head))
 
+    def _vanished(self, folders: list[GitFolder], here: _Pass) -> list[str]:
+        """What people added, and somebody removed before a backup found it: proved by a listing without it."""
+        if not self._brought.files() or (head := self._repository.fetch()) is None:
+            return []
+        files, tree = {e.file for e in self._checkpoint(here).values()}, self._repository.tree(head)
+        found: list[str] = []
+        for folder in folders:
+            gone = self._brought.vanished(folder.path, files, tree)
+            found += gone if gone and self._is_as_backed_up(folder, here) else []
+        return found
+
     def _bring(
-        self, ready: list[BranchEdits], last: str, here: _Pass, still_held: Callable[[], None]
+        self, ready: list[BranchEdits], gone: list[str], last: str, here: _Pass, still_held: Callable[[], None]
     ) -> tuple[str, list[BroughtEdits]]:
         """People's commits on the backup branch; the commit that branches are to follow now, and what came."""
         for _ in range(MOST_TRIES):
             ground, is_settled = self._ground(last, here)
-            if not ready or not is_settled:
+            if not is_settled or not (ready or gone):
                 return ground, []
             try:
+                ground = self._edits.withdraw(gone, ground, still_held) if gone else ground
+                if not ready:
+                    return ground, []
                 return self._edits.bring(
                     ready, ground, self._entries(here), still_held, lambda one: self._tell(one, here)
                 )

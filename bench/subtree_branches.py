@@ -29,7 +29,6 @@ from shared.domain.versions import CommitMark
 from shared.protocols import Signature, WriteFile
 from shared.services.git_folders.branches import FolderBranchService
 from shared.services.git_folders.store import GitFolderStore
-from shared.services.state.findings import FindingStore
 from shared.services.state.manifests import ManifestStore
 
 FOLDERS, NOTEBOOKS, DAYS, CHANGED = 700, 100_000, 10, 1_000
@@ -59,7 +58,6 @@ class Side:
             branches=self.repository.branches(),
             store=self.store,
             manifests=self.manifests,
-            findings=FindingStore(blobs),
             blobs=blobs,
             prefix=PREFIX,
         )

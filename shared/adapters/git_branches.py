@@ -66,7 +66,7 @@ class GitBranches:
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """See `FolderBranches.edits`."""
         # Trees that are missing are fetched by git itself, one by one: people commit little at a time.
-        data = self._mirror.run("read a branch's commits", *EDIT_ARGUMENTS, f"{after}..{head}")
+        data = self._mirror.remote_bytes("read a branch's commits", *EDIT_ARGUMENTS, f"{after}..{head}")
         return [
             BranchCommit(e.commit, Signature(e.author, e.mail, e.when), e.committer, e.message, e.files)
             for e in read_edits(data)

@@ -79,6 +79,12 @@ class GitMirror:
         self, action: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: Path | None = None
     ) -> str:
         """What a git command prints that talks to the remote, with its authorization: a new one if it is refused."""
+        return self.remote_bytes(action, *arguments, environment=environment, stdin=stdin).decode("utf-8", "replace")
+
+    def remote_bytes(
+        self, action: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: Path | None = None
+    ) -> bytes:
+        """As `remote`, as bytes. A command that finds objects missing here brings them by itself."""
         header = self._authorization()
         try:
             found = self.run(action, *arguments, environment=_authorized(header, environment), stdin=stdin)
@@ -87,7 +93,7 @@ class GitMirror:
                 raise
             again = _authorized(self._authorization(), environment)
             found = self.run(action, *arguments, environment=again, stdin=stdin)
-        return found.decode("utf-8", "replace")
+        return found
 
     def has(self, name: str) -> bool:
         """Whether an object is here, without asking the remote for it."""
@@ -97,10 +103,16 @@ class GitMirror:
             return False
         return True
 
-    def fast_import(self, stream: Iterable[bytes]) -> None:
-        """Feed a stream to `git fast-import --done`: one that ends early makes nothing."""
+    def fast_import(self, stream: Iterable[bytes], *, from_remote: bool = False) -> None:
+        """Feed a stream to `git fast-import --done`: one that ends early makes nothing.
+
+        `from_remote` says that it may name blobs which the remote alone has: git brings them by itself.
+        """
+        environment = {"GIT_TERMINAL_PROMPT": "0"}
+        if from_remote:
+            environment = dict(_authorized(self._authorization(), environment))
         command = ["fast-import", "--done", "--quiet", "--date-format=raw", "--depth=0"]
-        with self.process(*command) as (process, stdin, _):
+        with self.process(*command, environment=environment) as (process, stdin, _):
             try:
                 for part in stream:
                     stdin.write(part)

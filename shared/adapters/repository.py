@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 import uuid
@@ -95,7 +96,11 @@ class GitRepository:
     ) -> str | None:
         """See `Repository.build_commit`."""
         ref = _PRIVATE + uuid.uuid4().hex
-        self._mirror.fast_import(commit_stream(ref, parent, deletes, writes, message, author, committer))
+        coming = iter(writes)
+        first = next(coming, None)
+        every = coming if first is None else itertools.chain([first], coming)
+        stream = commit_stream(ref, parent, deletes, every, message, author, committer)
+        self._mirror.fast_import(stream, from_remote=isinstance(first, PointFile))
         asked = [ref, f"{ref}^{{tree}}", *([f"{parent}^{{tree}}"] if parent else [])]
         commit, *trees = self._mirror.text("read the commit", "rev-parse", *asked).split()
         return None if len(set(trees)) < len(trees) else commit

@@ -68,15 +68,24 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     if not answer["folders"] and not answer["operations"]:
         say("No Git folder yet. Look at `./backup gitfolder plan`, then convert one folder as a pilot.")
         return
-    shown = table("folder", "state", "branch", "notebooks", "set aside at", "what is wrong")
+    shown = table("folder", "state", "stands", "branch", "notebooks", "set aside at", "what is wrong")
     for folder in answer["folders"]:
-        names = (folder["path"], folder["state"], folder["branch"], folder["notebooks"] or None)
+        names = (folder["path"], folder["state"], _stands(folder), folder["branch"], folder["notebooks"] or None)
         shown.add_row(*map(cell, (*names, folder["aside"], folder["problem"] or folder["error"])))
     print_table(shown)
     for operation in answer["operations"]:
         counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in operation["counts"].items() if n)
         told = f"{operation['kind']} {operation['status']} {counts} {operation['error'] or ''}"
         out.print(Text.assemble(cell(f"{operation['id']} "), cell(told)), soft_wrap=not out.file.isatty())
+
+
+def _stands(folder: Json) -> str:
+    """Where a converted folder stands beside its branch."""
+    words = {"switched": "switched to", "detached": "detached at", "own_commits": "at a commit of its own,"}
+    if folder["state"] != "converted" or not folder["standing"]:
+        return ""
+    standing = words.get(folder["standing"], folder["standing"].replace("_", " "))
+    return f"{standing} {folder['standing_detail'] or ''}".strip()
 
 
 def _work(

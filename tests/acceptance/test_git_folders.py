@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import requests
 
+from local.app import follow
 from local.faults.crash_points import CONVERSION_POINTS, ROLLBACK_POINTS
-from local.lab import Lab
+from local.lab import Lab, git
+from tests.commands import command
 
 OPTIONS = {"notebooks": 60, "folders": 18, "plain": True, "invisible_seconds": 2}
 MOST_SECONDS = 60
@@ -135,6 +137,79 @@ def test_a_host_that_dies_on_the_way_back_is_gone_on_with(lab: Lab, point: str) 
     found = _killed(lab, point, "rollback")
     assert (_outcomes(found), _state(lab)) == ({FOLDER: "rolled_back"}, "rolled_back"), found
     assert lab.truth() == before
+
+
+def _folder(lab: Lab) -> dict[str, Any]:
+    (found,) = [f for f in lab.client.call("GET", "git-folders")["folders"] if f["path"] == FOLDER]
+    return dict(found)
+
+
+def _together(lab: Lab) -> dict[str, Any]:
+    """A backup, and the one that follows where people's commits came to the workspace."""
+    run = lab.back_up()
+    if "folder_edits_merged" in _codes(run):
+        deadline = time.monotonic() + MOST_SECONDS
+        while (newest := lab.client.call("GET", "runs")["runs"][0])["run_id"] == run["run_id"]:
+            assert time.monotonic() < deadline
+            time.sleep(POLL_SECONDS)
+        assert follow(lab.client, newest["run_id"], show=False)["status"] == "succeeded"
+    return run
+
+
+def _codes(run: dict[str, Any]) -> list[str]:
+    return [notice["code"] for notice in run["notices"]]
+
+
+def _repos(lab: Lab) -> dict[str, dict[str, Any]]:
+    """The workspace's Git folders, by path."""
+    url, headers = lab.system.workspace_url, {"Authorization": f"Bearer {lab.system.secrets['workspace']}"}
+    answer = requests.get(f"{url}/api/2.0/repos", headers=headers, timeout=MOST_SECONDS).json()
+    return {repo["path"]: repo for repo in answer.get("repos", [])}
+
+
+def _switch(lab: Lab, branch: str) -> None:
+    url, headers = lab.system.workspace_url, {"Authorization": f"Bearer {lab.system.secrets['workspace']}"}
+    number = _repos(lab)[FOLDER]["id"]
+    answer = requests.patch(
+        f"{url}/api/2.0/repos/{number}", json={"branch": branch}, headers=headers, timeout=MOST_SECONDS
+    )
+    answer.raise_for_status()
+
+
+def test_what_people_do_with_git_comes_to_the_workspace_and_the_backup_branch(lab: Lab) -> None:
+    lab.back_up()
+    _start(lab, "convert", FOLDER)
+    assert _outcomes(_ended(lab)) == {FOLDER: "converted"}
+    lab.back_up()
+    branch, tree = _folder(lab)["branch"], FOLDER.removeprefix("/Clients/")
+    python = sorted(p for p, language in lab.truth() if p.startswith(f"{FOLDER}/") and language == "PYTHON")
+    live, theirs, gone = (p.removeprefix(f"{FOLDER}/") + ".py" for p in python[:3])
+    text = "# Databricks notebook source\n# by grace\n"
+    files = {live: text, theirs: text, gone: None, "new/made.py": text, "README.md": "read me\n"}
+    lab.git_control("commit", {"branch": branch, "files": files, "author": "grace"})
+    lab.edit({"action": "edit", "path": python[0], "content": "# Databricks notebook source\n# live\n"})
+    run = _together(lab)
+    assert (run["status"], sorted(_codes(run))) == ("succeeded", ["conflict_overruled", "folder_edits_merged"]), run
+    truth = lab.truth()
+    assert truth[(python[1], "PYTHON")] == truth[(f"{FOLDER}/new/made", "PYTHON")] != truth[(python[0], "PYTHON")]
+    assert (python[2], "PYTHON") not in truth
+    clone = lab.clone()
+    git(clone, "checkout", "--quiet", "main")
+    assert lab.cloned(clone) == truth
+    assert git(clone, "rev-parse", f"origin/main:{tree}") == git(clone, "rev-parse", f"origin/{branch}^{{tree}}")
+    assert git(clone, "log", "-1", "--format=%an", "--", f"{tree}/{theirs}") == "grace"
+    assert git(clone, "log", "-1", "--format=%an", "--", f"{tree}/README.md") == "grace"
+    assert _repos(lab)[FOLDER]["head_commit_id"] == git(clone, "rev-parse", f"origin/{branch}") == _folder(lab)["head"]
+    again = _together(lab)
+    assert (again["status"], again["notices"], again["counts"]["changed"]) == ("succeeded", [], 0)
+    git(clone, "push", "--quiet", "origin", f"origin/{branch}:refs/heads/feature/x")
+    _switch(lab, "feature/x")
+    assert _codes(_together(lab)) == ["folder_switched"]
+    assert _folder(lab)["standing_detail"] == "feature/x"
+    assert "switched to feature/x" in command(lab, "gitfolder", "status")[1]
+    _switch(lab, branch)
+    assert _codes(_together(lab)) == []
+    _rolled_back(lab)
 
 
 def test_after_all_that_a_backup_finds_nothing_amiss(lab: Lab) -> None:

@@ -147,6 +147,48 @@ def test_no_branch_is_forced_and_one_that_is_refused_keeps_none_other(remote: Re
     assert branches.heads("folders/a") == {"folders/a": ours}
 
 
+def _persons(remote: Remote, branches: Any, parent: str, tree: str, who: Signature, onto: str | None = None) -> str:
+    """A commit by somebody on a branch, a merge where `onto` is given."""
+    (made,) = branches.build([BranchChain(parent, (Link(tree, who, who, "mine\n\nand why\n", onto),))])
+    assert branches.push([BranchMove("folders/a", made)]) == set()
+    return str(made)
+
+
+def test_what_people_committed_is_told_commit_by_commit_and_merged(remote: Remote) -> None:
+    repository = remote.mirror()
+    grace = Signature("Grace", "grace@example.com", datetime(2026, 2, 2, tzinfo=UTC))
+    one = _backup(repository, _write("a/x.py", "1"), _write("a/b/y.py", "1"), _write("a/é.py", "1"))
+    two = _backup(repository, _write("a/x.py", "2"), _write("a/b/new.py", "1"), deletes=("a/é.py",))
+    three = _backup(repository, _write("a/b/y.py", "3"))
+    branches = repository.branches()
+    trees = {c: branches.subtrees([c], ["a"])[(c, "a")] for c in (one, two, three)}
+    (base,) = branches.build([_chain(None, trees[one])])
+    assert branches.push([BranchMove("folders/a", base)]) == set()
+    mine = _persons(remote, branches, base, trees[two], grace)
+    fresh = remote.mirror()
+    fresh.fetch()
+    branches = fresh.branches()
+    assert branches.contains(mine, base)
+    (found,) = branches.edits(mine, base)
+    assert (found.commit, found.author, found.committer) == (mine, grace, "grace@example.com")
+    assert found.message.strip() == "mine\n\nand why"
+    then, now = fresh.tree(base), fresh.tree(mine)
+    assert found.files == {"x.py": now["x.py"], "b/new.py": now["b/new.py"], "é.py": None}
+    assert then["x.py"] != now["x.py"]
+    ours = Link(trees[three], ADA, US, f"follow\n\nBackup-Commit: {three}\n")
+    (merged,) = branches.build([BranchChain(base, (ours, Link(trees[three], US, US, "merge\n", mine)))])
+    assert branches.push([BranchMove("folders/a", merged)]) == set()
+    other = remote.mirror().branches()
+    assert other.heads("folders/") == {"folders/a": merged}
+    assert other.contains(merged, mine)
+    assert other.contains(merged, base)
+    told = other.edits(merged, base)
+    assert {c.commit for c in told} >= {mine, merged}
+    assert (len(told), told[-1].commit, told[-1].files) == (3, merged, {})
+    assert [c.commit for c in other.edits(merged, mine)][-1] == merged
+    assert other.edits(merged, merged) == []
+
+
 def test_the_default_branch_is_what_a_clone_checks_out(remote: Remote) -> None:
     repository = remote.mirror()
     _backup(repository, _write("a/x.py", "1"))

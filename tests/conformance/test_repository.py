@@ -137,6 +137,15 @@ def test_a_tree_that_does_not_change_gives_no_commit(remote: Remote) -> None:
     assert repository.build_commit(first, ("nobody.py",), [], "again", WHO, WHO) is None
 
 
+def test_a_blob_that_the_remote_alone_has_is_put_into_a_tree(remote: Remote) -> None:
+    blob = remote.mirror().tree(_pushed(remote.mirror(), _write("a.py", b"one")))["a.py"]
+    fresh = remote.mirror()
+    _pushed(fresh, PointFile("b/c.py", blob), PointFile("é.py", blob), deletes=("a.py",))
+    other = remote.mirror()
+    assert other.tree(str(other.fetch())) == {"b/c.py": blob, "é.py": blob}
+    assert list(other.blobs([blob])) == [(blob, b"one")]
+
+
 def test_a_stream_that_ends_early_makes_nothing(remote: Remote) -> None:
     repository = remote.mirror()
     first = _pushed(repository, _write("a.py", b"one"))

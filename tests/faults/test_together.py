@@ -16,6 +16,7 @@ from local.memory.world import World, succeeded
 from local.workspace.model import ApiError
 from shared.errors import WorkspaceUnavailable
 from shared.services.git_folders.operations import OperationKind
+from shared.services.state.manifests import ManifestStore
 from tests.git_folders import Editor, clients, operate, outcomes, small_limits, write
 from tests.together import (
     check_together,
@@ -304,6 +305,28 @@ def test_a_folder_with_edits_that_no_backup_has_is_not_brought_to_its_head(world
     world.process()
     world.back_up()
     check_together(world)
+
+
+def test_a_name_that_git_would_show_otherwise_keeps_its_folder_where_it_is(world: World) -> None:
+    write(world, f"{ACME}/con", "# a device, to some file systems")
+    before = set(world.notebooks())
+    assert _codes(world.back_up()) == {"folder_refused": 1}
+    assert _codes(world.back_up()) == {}
+    assert set(world.notebooks()) == before
+    world.model.apply("move", "ada", path=f"{ACME}/con", to=f"{ACME}/connect")
+    world.back_up()
+    check_together(world)
+
+
+def test_being_brought_to_its_head_changes_no_notebooks_author(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# by ada")
+    # What is exported again after the Git folder was brought to its head has no act near it to go by.
+    world.clock.sleep(600)
+    for _ in range(3):
+        world.back_up()
+        checkpoint = ManifestStore(world.blobs, world.tables, world.clock).load()
+        assert checkpoint is not None
+        assert checkpoint.manifest[f"{ACME}/job_0"].author == "ada"
 
 
 def test_a_push_to_the_backup_branch_between_two_attempts_reverts_nothing(world: World) -> None:

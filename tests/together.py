@@ -11,12 +11,26 @@ from local.workspace.content import EXTENSION
 from local.workspace.model import ApiError
 from shared.domain.blob_ids import blob_id
 from shared.services.git_folders.brought import BroughtStore
+from shared.services.git_folders.operations import OperationKind
 from shared.services.git_folders.store import FolderState, GitFolder, GitFolderStore
 from shared.services.state.manifests import ManifestStore
-from tests.git_folders import text
+from tests.git_folders import clients, operate, outcomes, small_limits, text
 
 type Change = dict[str, str | None]
 """Files below the folder with what they are to hold; None removes one."""
+
+
+def converted(world: World) -> World:
+    """Three clients, each a Git folder, all backed up."""
+    world.workspace.behaviour.rename = True
+    clients(world)
+    world.back_up()
+    small_limits(world)
+    world.endpoints.limits["notebooks"] = 100
+    assert set(outcomes(operate(world, OperationKind.CONVERT)).values()) == {"converted"}
+    world.back_up()
+    check_together(world)
+    return world
 
 
 def notebook(body: str, language: str = "PYTHON") -> str:

@@ -20,6 +20,7 @@ from aiohttp import BasicAuth, web
 
 from local.azure.entra import Entra
 from local.azure.pats import PATH, PersonalTokens
+from local.azure.repos import API, REMOTE, AzureRepos
 
 REPOSITORY = "notebooks.git"
 CHUNK_BYTES = 2**16
@@ -61,6 +62,7 @@ class GitServer:
     def __init__(self, data: Path, tokens: PersonalTokens, control_token: str) -> None:
         self._data, self._tokens, self._control_token = data, tokens, control_token
         self._repository = data / REPOSITORY
+        self._repos = AzureRepos(self._repository, data / "pull-requests.json")
         self.refusals: list[dict[str, Any]] = []
         self.calls: Counter[str] = Counter()
 
@@ -71,7 +73,11 @@ class GitServer:
         app.router.add_post("/control/settle", self._control_settle)
         app.router.add_post("/control/commit", self._control_commit)
         app.router.add_get("/control/stats", self._control_stats)
+        app.router.add_post("/control/repos", self._control_repos)
         app.router.add_route("*", PATH, self._tokens.handle)
+        app.router.add_route("*", API, self._api)
+        app.router.add_route("*", f"{API}/{{rest:.*}}", self._api)
+        app.router.add_route("*", f"{REMOTE}/{{rest:.*}}", self._git)
         app.router.add_route("*", f"/{REPOSITORY}/{{rest:.*}}", self._git)
         return app
 
@@ -122,7 +128,8 @@ class GitServer:
             "GIT_PROJECT_ROOT": str(self._data),
             "GIT_HTTP_EXPORT_ALL": "1",
             "REQUEST_METHOD": request.method,
-            "PATH_INFO": request.path,
+            # Azure Repos' address of the one repository leads to the same place.
+            "PATH_INFO": request.path.replace(REMOTE, f"/{REPOSITORY}", 1),
             "QUERY_STRING": request.query_string,
             "CONTENT_TYPE": request.headers.get("Content-Type", ""),
             "REMOTE_USER": "git",
@@ -162,6 +169,19 @@ class GitServer:
         branch, author = body.get("branch", "main"), body.get("author", "somebody")
         await asyncio.to_thread(person_commits, self._repository, branch, body["files"], author)
         return web.json_response({})
+
+    async def _api(self, request: web.Request) -> web.Response:
+        if not self._authorized(request):
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="git"'})
+        kind = self._refusal("api", request.method)
+        if kind is not None:
+            return web.Response(status=int(kind), headers={"Retry-After": "1"} if kind == "429" else {})
+        self.calls["api"] += 1
+        return await self._repos.handle(request)
+
+    async def _control_repos(self, request: web.Request) -> web.Response:
+        self._check_control(request)
+        return web.json_response(await asyncio.to_thread(self._repos.control, await request.json()))
 
     async def _control_stats(self, request: web.Request) -> web.Response:
         self._check_control(request)

@@ -89,11 +89,13 @@ class Lab:
         response.raise_for_status()
         return response
 
-    def git_control(self, what: str, body: dict[str, Any]) -> None:
+    def git_control(self, what: str, body: dict[str, Any]) -> Any:
         """A control request to the Git server."""
-        base = self.system.git_url.rpartition("/")[0]
+        base = "/".join(self.system.git_url.split("/")[:3])
         headers = {"Authorization": f"Bearer {self.system.secrets['control']}"}
-        requests.post(f"{base}/control/{what}", json=body, headers=headers, timeout=60).raise_for_status()
+        answer = requests.post(f"{base}/control/{what}", json=body, headers=headers, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
 
     def user_token(self, user: str = "ada@example.com") -> str:
         """What `az account get-access-token` prints for Azure DevOps; the embedded identities have to be there."""

@@ -18,6 +18,7 @@ import requests
 
 from local.azure.embedded import TRUSTED, EmbeddedAzure
 from local.azure.pats import PATH
+from local.azure.repos import REMOTE
 from local.azurite import Azurite
 from local.processes import ChildProcess, free_port, port_answers
 from local.shifted_clock import ShiftedClock
@@ -225,7 +226,9 @@ class LocalSystem:
         arguments = [str(port), str(self.options.data / "git")]
         process = self._spawn("git-server", "local.git_server", arguments, tokens)
         process.wait_until(lambda: port_answers(port))
-        self.git_url = f"http://127.0.0.1:{port}/{REPOSITORY}"
+        # Pull requests are made where the address is one of Azure Repos.
+        asked = {**os.environ, **self.options.settings}.get("BACKUP_COMMIT_MODE")
+        self.git_url = f"http://127.0.0.1:{port}" + (REMOTE if asked == "pull_request" else f"/{REPOSITORY}")
         token = {} if self.azure and self.azure.opens_git else {"GIT_TOKEN": self.secrets["git"]}
         return {"GIT_REMOTE_URL": self.git_url, "BACKUP_PAT_API_URL": f"http://127.0.0.1:{port}{PATH}", **token}
 

@@ -54,6 +54,12 @@ class RepositoryError(BackupError):
     retriable = True
 
 
+class PullRequestRefused(BackupError):
+    """Azure DevOps refused to {action}: {detail}. Grant the backup's identity "Contribute to pull requests"."""
+
+    code = "pull_request_refused"
+
+
 class RemoteMoved(RepositoryError):
     """The branch moved while the commit was built ({detail}): the commit is built again on the new head."""
 

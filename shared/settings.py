@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.addresses import check_connection_string, check_smtp_url, checked_url, is_loopback
 from shared.domain.audit import AuditHead, anchors_in
+from shared.domain.devops_addresses import repository_api
 from shared.domain.digests import Digests
 from shared.domain.folder_scopes import FolderMap
 from shared.domain.mail import Recipients, is_address, read_recipients
@@ -21,6 +22,8 @@ type SecretName = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{0,127}$")]
 """How a vault names a secret."""
 
 
+OWN_BRANCHES = "backup/head/"
+"""Begins the name of the backup's own branch where another is reached by pull requests."""
 ENVIRONMENT = "{environment}"
 """Stands for `BACKUP_ENVIRONMENT` in the name of a branch."""
 
@@ -86,6 +89,7 @@ class RemoteSettings(BaseSettings):
     git_token: Annotated[SecretStr | None, Field(**_alias("GIT_TOKEN"))] = None
     environment: Annotated[str, Field(**_alias("BACKUP_ENVIRONMENT"), pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")] = ""
     git_branch: Annotated[str, Field(**_alias("GIT_BRANCH"), min_length=1)] = "main"
+    commit_mode: Annotated[Literal["direct", "pull_request"], Field(**_alias("BACKUP_COMMIT_MODE"))] = "direct"
     git_ca_file: Annotated[Path | None, Field(**_alias("GIT_CA_FILE"))] = None
     git_executable: Annotated[str | None, Field(**_alias("BACKUP_GIT"))] = None
     identity_client_id: Annotated[str | None, Field(**_alias("AZURE_CLIENT_ID"))] = None
@@ -99,6 +103,17 @@ class RemoteSettings(BaseSettings):
     @classmethod
     def _of_the_environment(cls, value: str, info: ValidationInfo) -> str:
         return named_for(value, info)
+
+    @model_validator(mode="after")
+    def _pull_requests_need_azure_devops(self) -> Self:
+        if self.commit_mode == "pull_request" and repository_api(self.git_remote_url) is None:
+            raise ValueError("BACKUP_COMMIT_MODE: pull requests need a GIT_REMOTE_URL of Azure DevOps (.../_git/NAME)")
+        return self
+
+    @property
+    def backup_branch(self) -> str:
+        """The branch that the backup commits to: GIT_BRANCH, or one beside it that reaches it by pull requests."""
+        return self.git_branch if self.commit_mode == "direct" else f"{OWN_BRANCHES}{self.git_branch}"
 
     @field_validator("backup_root")
     @classmethod

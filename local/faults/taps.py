@@ -10,7 +10,7 @@ from shared.wiring import Adapters
 
 PORTS = (
     *("workspace", "restoring", "repository", "reader", "meter", "blobs", "queue", "tables", "changes", "mailer"),
-    *("vault", "databricks_tokens", "git_tokens", "branches", "tags", "git_folders"),
+    *("vault", "databricks_tokens", "git_tokens", "branches", "tags", "git_folders", "pull_requests"),
 )
 
 

@@ -54,6 +54,11 @@ class MemoryBranches:
         """See `FolderBranches.contains`."""
         return commit in self._ancestors(head)
 
+    def common(self, one: str, other: str) -> str | None:
+        """See `FolderBranches.common`."""
+        known = set(self._ancestors(one))
+        return next((name for name in reversed(self._ancestors(other)) if name in known), None)
+
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """See `FolderBranches.edits`."""
         known = self._ancestors(after)
@@ -104,6 +109,13 @@ class MemoryBranches:
     def build(self, chains: Sequence[BranchChain]) -> list[str]:
         """See `FolderBranches.build`."""
         return [self._build(chain) for chain in chains]
+
+    def remove(self, branch: str, commit: str) -> bool:
+        """See `FolderBranches.remove`."""
+        with self.remote.lock:
+            if self.remote.branches.get(branch) == commit:
+                del self.remote.branches[branch]
+            return branch not in self.remote.branches
 
     def push(self, moves: Iterable[BranchMove]) -> set[str]:
         """See `FolderBranches.push`."""

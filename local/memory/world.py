@@ -16,6 +16,7 @@ from local.memory.clock import ManualClock
 from local.memory.git_folders import MemoryGitFolders, MemorySource, endpoints_of
 from local.memory.issuer import MemoryIssuer
 from local.memory.meter import MemoryMeter
+from local.memory.pull_requests import MemoryPullRequests
 from local.memory.repository import MemoryRemote
 from local.memory.storage import MemoryBlobs, MemoryMessage, MemoryQueues, MemoryTables
 from local.memory.vault import MemoryVault
@@ -115,6 +116,7 @@ class World:
         self.anchors = MemoryBlobs(self.clock)
         self.vault, self.databricks_tokens = MemoryVault(), MemoryIssuer(self.clock)
         self.git_tokens = MemoryIssuer(self.clock, users=set())
+        self.pull_requests = MemoryPullRequests(self.remote) if isinstance(self.remote, MemoryRemote) else None
         self.draw, self.seen = random.Random(seed), Counter[str]()
         self.scratch, self.settings = scratch, settings
         self._watched_at = 0.0
@@ -147,6 +149,7 @@ class World:
             vault=self.vault if self.settings.get("key_vault_uri") else None,
             databricks_tokens=self.databricks_tokens,
             git_tokens=self.git_tokens,
+            pull_requests=self.pull_requests if self.settings.get("commit_mode") == "pull_request" else None,
         )
         settings = Settings.model_validate(
             {

@@ -58,10 +58,17 @@ class GitBranches:
         """See `FolderBranches.contains`."""
         if head == commit:
             return True
-        shallow = ["--unshallow"] if (self._mirror.path / "shallow").exists() else []
-        arguments = ["fetch", *shallow, "--filter=tree:0", "--no-tags", "--quiet", "origin", self._ref, head]
-        self._mirror.remote("fetch a branch's history", *arguments)
+        self._bring_history(head)
         return commit in self._mirror.text("read the history", "rev-list", head).split()
+
+    def common(self, one: str, other: str) -> str | None:
+        """See `FolderBranches.common`."""
+        self._bring_history(one, other)
+        try:
+            return self._mirror.text("compare two histories", "merge-base", one, other) or None
+        except RepositoryError:
+            # It says nothing, and ends with 1, where there is none.
+            return None
 
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """See `FolderBranches.edits`."""
@@ -102,6 +109,17 @@ class GitBranches:
         made = dict(line.split() for line in text.splitlines())
         return [made[f"{group}/{number}"] for number in range(len(chains))]
 
+    def remove(self, branch: str, commit: str) -> bool:
+        """See `FolderBranches.remove`."""
+        ref = f"refs/heads/{branch}"
+        arguments = ["push", "--quiet", f"--force-with-lease={ref}:{commit}", "origin", f":{ref}"]
+        try:
+            self._mirror.remote("remove a branch", *arguments)
+        except RepositoryError:
+            # Gone already, or moved on: the server says which.
+            return branch not in self.heads(branch)
+        return True
+
     def push(self, moves: Iterable[BranchMove]) -> set[str]:
         """See `FolderBranches.push`."""
         refused: set[str] = set()
@@ -125,6 +143,13 @@ class GitBranches:
             listed.writelines(f"{commit}\n" for commit in dict.fromkeys([*lines, *head]))
             listed.flush()
             yield {"GIT_SHALLOW_FILE": listed.name}
+
+    def _bring_history(self, *heads: str) -> None:
+        """The commits up to heads, and those of the backup branch, without their trees."""
+        known = self._mirror.remote("read the remote's branches", "ls-remote", "origin", self._ref).split()[1:2]
+        shallow = ["--unshallow"] if (self._mirror.path / "shallow").exists() else []
+        arguments = ["fetch", *shallow, "--filter=tree:0", "--no-tags", "--quiet", "origin", *known, *heads]
+        self._mirror.remote("fetch a branch's history", *arguments)
 
     def _push(self, moves: tuple[BranchMove, ...], environment: dict[str, str]) -> set[str]:
         refs = [f"{move.commit}:refs/heads/{move.branch}" for move in moves]

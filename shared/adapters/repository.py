@@ -93,13 +93,14 @@ class GitRepository:
         message: str,
         author: Signature,
         committer: Signature,
+        merged: str | None = None,
     ) -> str | None:
         """See `Repository.build_commit`."""
         ref = _PRIVATE + uuid.uuid4().hex
         coming = iter(writes)
         first = next(coming, None)
         every = coming if first is None else itertools.chain([first], coming)
-        stream = commit_stream(ref, parent, deletes, every, message, author, committer)
+        stream = commit_stream(ref, parent, deletes, every, message, author, committer, merged)
         self._mirror.fast_import(stream, from_remote=isinstance(first, PointFile))
         asked = [ref, f"{ref}^{{tree}}", *([f"{parent}^{{tree}}"] if parent else [])]
         commit, *trees = self._mirror.text("read the commit", "rev-parse", *asked).split()
@@ -121,8 +122,10 @@ class GitRepository:
 
     def revive(self, commit: str) -> bool:
         """See `Repository.revive`."""
-        if self._remote_head() is not None or not self._mirror.has(commit) or not self._held_by_remote(commit):
+        if self._remote_head() is not None or not self._held_by_remote(commit):
             return False
+        if not self._mirror.has(commit):
+            self._mirror.remote("fetch a commit", "fetch", "--depth=1", "--filter=blob:none", *_SHORT, commit)
         with self._own_objects() as (folder, environment):
             # The server has all of it: it is asked what it has, and the mirror's shallow end is left unsaid.
             (folder / "shallow").touch()

@@ -12,13 +12,14 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import certifi
 import urllib3
 from dulwich.errors import GitProtocolError
 from dulwich.protocol import Protocol, pkt_line
 
+from shared.domain.devops_addresses import repository_api
 from shared.errors import RepositoryError
 from shared.protocols import RepositorySize, SizeSource
 
@@ -28,8 +29,6 @@ MOST_FETCHES = 30
 """After so many additions a full clone is counted again: packs of many days are larger than one of all."""
 API_VERSION = "7.1"
 _ACTION = "measure the repository"
-_ON_SERVER = "_git"
-_VARIANTS = ("_full", "_optimized")
 _DELIMITER, _FLUSH = b"0001", b"0000"
 _DATA, _ERROR = 1, 3
 _log = logging.getLogger("backup.capacity")
@@ -60,9 +59,10 @@ class GitSizeMeter:
 
     def _by_server(self) -> RepositorySize | None:
         """What Azure DevOps says; None where another server holds the repository, or it does not say."""
-        address = api_address(self._url)
-        if address is None:
+        repository = repository_api(self._url)
+        if repository is None:
             return None
+        address = f"{repository}?api-version={API_VERSION}"
         headers = {"Authorization": self._authorization(), "Accept": "application/json"}
         try:
             answer = self._pool.request("GET", address, headers=headers)
@@ -149,27 +149,3 @@ def _finds_pack(lines: Protocol, *, acknowledged: bool) -> bool:
 def _line(lines: Protocol) -> bytes:
     """A line without its end; a delimiter is empty."""
     return (lines.read_pkt_line() or b"").rstrip(b"\n")
-
-
-def api_address(url: str) -> str | None:
-    """The address of a repository in the REST API of Azure DevOps; None for any other server.
-
-    `https://dev.azure.com/org/project/_git/repo`, with a user before the host or without,
-    `https://org.visualstudio.com/project/_git/repo`, with a collection or without, and an Azure DevOps Server's.
-    A project is left out where it is called as the repository.
-    """
-    parts = urlsplit(url)
-    names = [unquote(name) for name in parts.path.split("/") if name]
-    if _ON_SERVER not in names:
-        return None
-    cut = names.index(_ON_SERVER)
-    above, below = names[:cut], [name for name in names[cut + 1 :] if name not in _VARIANTS]
-    if len(below) != 1:
-        return None
-    host = parts.netloc.rpartition("@")[2]
-    organisation = 1 if host == "dev.azure.com" else 0
-    collection = "DefaultCollection" in above
-    if len(above) == organisation + collection:
-        above.append(below[0])
-    path = "/".join(quote(name, safe="") for name in [*above, "_apis", "git", "repositories", *below])
-    return urlunsplit((parts.scheme, host, f"/{path}", f"api-version={API_VERSION}", ""))

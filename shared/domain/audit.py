@@ -67,6 +67,8 @@ class AuditAction(StrEnum):
     FOLDER_ROLLED_BACK = "folder_rolled_back"
     FOLDER_PULLED = "folder_pulled"
     EDITS_MERGED = "edits_merged"
+    PULL_REQUEST_OPENED = "pull_request_opened"
+    PUBLISHED = "published"
     CREDENTIAL_ROTATED = "credential_rotated"
     CREDENTIAL_EXPIRES = "credential_expires"
     CREDENTIALS_CHECKED = "credentials_checked"

@@ -10,6 +10,7 @@ from shared.protocols.history import IndexedChange, IndexedCommit, IndexedVersio
 from shared.protocols.mail import Delivered, Delivery, Mailer, MailTemplates
 from shared.protocols.people import DigestMail, Outbox
 from shared.protocols.poison import MessageBox, WaitingMessage
+from shared.protocols.pull_requests import PullRequest, PullRequests, RequestStatus
 from shared.protocols.repository import Contents, FileChange, GitCommit, PointFile, Repository, Signature, WriteFile
 from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow, Tables
 from shared.protocols.tags import Tags
@@ -42,10 +43,13 @@ __all__ = [
     "Outbox",
     "PointFile",
     "Probes",
+    "PullRequest",
+    "PullRequests",
     "Queue",
     "RemoteFolder",
     "Repository",
     "RepositorySize",
+    "RequestStatus",
     "Row",
     "SecretFinder",
     "Signature",

@@ -90,6 +90,10 @@ class FolderBranches(Protocol):
         """Whether `commit` is `head` or in its history, both brought here before."""
         ...
 
+    def common(self, one: str, other: str) -> str | None:
+        """The newest commit that is in the history of both; None where they have none in common."""
+        ...
+
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """The commits that are in the history of `head` and not in that of `after`, parents before children.
 
@@ -113,6 +117,10 @@ class FolderBranches(Protocol):
 
     def build(self, chains: Sequence[BranchChain]) -> list[str]:
         """Make the commits, here alone; returns the last one of each chain."""
+        ...
+
+    def remove(self, branch: str, commit: str) -> bool:
+        """Remove a branch that is at a commit; whether it is gone. One that moved on stays."""
         ...
 
     def push(self, moves: Iterable[BranchMove]) -> set[str]:

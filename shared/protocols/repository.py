@@ -82,10 +82,12 @@ class Repository(Protocol):
         message: str,
         author: Signature,
         committer: Signature,
+        merged: str | None = None,
     ) -> str | None:
         """Make a commit on `parent` locally, deletes first; None where the tree would be the parent's own.
 
-        Nothing moves but a private ref. Raises `RepositoryError`; a stream that ends early makes nothing.
+        `merged` is a second parent. Nothing moves but a private ref. Raises `RepositoryError`; a stream that ends
+        early makes nothing.
         """
         ...
 

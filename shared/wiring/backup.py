@@ -12,6 +12,7 @@ from shared.services.backup.commit_chain import CommitIdentity
 from shared.services.backup.drive import DriveService
 from shared.services.backup.export import ExportService
 from shared.services.backup.plan import PlanService
+from shared.services.backup.publish import PublishService
 from shared.services.backup.retention import RetentionService
 from shared.services.backup.secret_screen import SecretPolicy, SecretScreen
 from shared.services.operations.rebuild import RebuildService
@@ -42,9 +43,30 @@ def plan_service(settings: Settings, a: Adapters, pool: ThreadPoolExecutor, s: S
         acts=s.acts,
         git_folders=git_folder_store(a),
         brought=brought_store(a),
+        publication=publish_service(settings, a, s),
         root=settings.backup_root,
         guard_share=settings.deletion_guard_share,
         budget_seconds=settings.step_budget_seconds,
+    )
+
+
+def publish_service(settings: Settings, a: Adapters, s: Stores) -> PublishService | None:
+    """None where the backup commits to its branch itself."""
+    if settings.commit_mode == "direct" or a.pull_requests is None:
+        return None
+    return PublishService(
+        repository=a.repository,
+        branches=a.branches,
+        requests=a.pull_requests,
+        manifests=s.manifests,
+        findings=s.findings,
+        recorder=s.recorder,
+        tables=a.tables,
+        clock=a.clock,
+        target=settings.git_branch,
+        root=settings.backup_root,
+        name=settings.committer_name,
+        email=settings.committer_email,
     )
 
 
@@ -78,6 +100,7 @@ def drive_service(
         ),
         acts=s.acts,
         folders=folder_sync(settings, a, pool, s),
+        publication=publish_service(settings, a, s),
         clock=a.clock,
         chunk_notebooks=settings.commit_max_files,
         budget_seconds=settings.step_budget_seconds,

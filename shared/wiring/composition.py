@@ -18,6 +18,7 @@ from shared.services.backup.attribution import AttributionService
 from shared.services.backup.drive import DriveService
 from shared.services.backup.export import ExportService
 from shared.services.backup.plan import PlanService
+from shared.services.backup.publish import PublishService
 from shared.services.backup.watch import WatchService
 from shared.services.git_folders.service import GitFolderService
 from shared.services.operations.doctor import DoctorService
@@ -47,6 +48,7 @@ from shared.wiring.backup import (
     drive_service,
     export_service,
     plan_service,
+    publish_service,
     rebuild_service,
     tree_lister,
     verify_service,
@@ -74,6 +76,7 @@ class Services:
     plan: PlanService
     export: ExportService
     drive: DriveService
+    publication: PublishService | None
     maintenance: MaintenanceStore
     verify: VerifyService
     rebuild: RebuildService
@@ -146,6 +149,7 @@ def build(settings: Settings, adapters: Adapters) -> Services:
         plan=plan_service(settings, a, pool, s),
         export=export_service(settings, a, pool, s),
         drive=drive_service(settings, a, pool, s, attribution),
+        publication=publish_service(settings, a, s),
         maintenance=s.maintenance,
         verify=verify_service(settings, a, s),
         rebuild=rebuild_service(settings, a, pool, s),

@@ -12,6 +12,8 @@ from shared.adapters.limiter import AdaptiveLimiter
 from shared.adapters.storage import StorageClients, blobs_of_account
 from shared.adapters.workspace import DatabricksWorkspace
 from shared.clock import Clock, SystemClock
+from shared.domain.devops_addresses import repository_api
+from shared.domain.repository_links import RepositoryLinks
 from shared.protocols import (
     BlobStore,
     ChangeLog,
@@ -21,6 +23,7 @@ from shared.protocols import (
     MessageBox,
     NoTelemetry,
     Probes,
+    PullRequests,
     Queue,
     Repository,
     SizeMeter,
@@ -74,6 +77,7 @@ class Adapters:
     vault: Vault | None = None
     databricks_tokens: TokenIssuer | None = None
     git_tokens: TokenIssuer | None = None
+    pull_requests: PullRequests | None = None
 
 
 def connect(settings: Settings) -> Adapters:
@@ -122,6 +126,7 @@ def connect(settings: Settings) -> Adapters:
         vault=vault,
         databricks_tokens=access.databricks_issuer(),
         git_tokens=access.git_issuer(),
+        pull_requests=_pull_requests(settings, access),
     )
 
 
@@ -130,12 +135,27 @@ def _repository(settings: Settings, access: Access, mirror: str) -> GitRepositor
 
     return GitRepository(
         settings.git_remote_url,
-        settings.git_branch,
+        settings.backup_branch,
         settings.scratch / mirror,
         access.repository,
         git=find_git(settings),
         ca_file=settings.git_ca_file,
     )
+
+
+def _pull_requests(settings: Settings, access: Access) -> PullRequests | None:
+    """None where the backup commits to its branch itself."""
+    address = repository_api(settings.git_remote_url)
+    if settings.commit_mode == "direct" or address is None:
+        return None
+    page = f"{RepositoryLinks.of(settings.git_remote_url).base or settings.git_remote_url}"
+    return deferred(lambda: _devops_pull_requests(settings, access, address, page))
+
+
+def _devops_pull_requests(settings: Settings, access: Access, address: str, page: str) -> PullRequests:
+    from shared.adapters.devops_pull_requests import DevOpsPullRequests
+
+    return DevOpsPullRequests(address, page, access.repository, ca_file=settings.git_ca_file)
 
 
 def _meter(settings: Settings, access: Access) -> SizeMeter:

@@ -30,7 +30,7 @@ def volume_import(folder: Path, branch: str | None, below: str, *, headerless: b
     return VolumeImport(
         volume=volume,
         reader=CopyReader(volume, settings.backup_root, below, headerless=headerless),
-        repository=remote_repository(settings, branch or settings.git_branch, "volume.git"),
+        repository=remote_repository(settings, branch or settings.backup_branch, "volume.git"),
         clock=SystemClock(),
         who=(settings.committer_name, settings.committer_email),
         root=settings.backup_root,
@@ -42,7 +42,7 @@ def parity_check(folder: Path, below: str, app: BackedUp) -> tuple[VolumeCopies,
     settings = RemoteSettings.model_validate({})
     volume = VolumeCopies(folder)
     reader = CopyReader(volume, settings.backup_root, below, headerless=True)
-    return volume, ParityCheck(reader, app, remote_repository(settings, settings.git_branch, "parity.git"))
+    return volume, ParityCheck(reader, app, remote_repository(settings, settings.backup_branch, "parity.git"))
 
 
 def remote_repository(settings: RemoteSettings, branch: str, mirror: str) -> GitRepository:

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from shared.adapters.repository_size import GitSizeMeter, api_address
+from shared.adapters.repository_size import GitSizeMeter
+from shared.domain.devops_addresses import repository_api
 from shared.errors import RepositoryError
 from shared.protocols import RepositorySize, SizeSource
 
@@ -42,7 +43,7 @@ HEAD = "a" * 40
     ],
 )
 def test_the_forms_of_an_address_are_known(url: str, address: str | None) -> None:
-    assert api_address(url) == (f"{address}?api-version=7.1" if address else None)
+    assert repository_api(url) == address
 
 
 @dataclass

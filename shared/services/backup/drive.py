@@ -19,6 +19,7 @@ from shared.errors import LeaseLost, RunActive
 from shared.protocols import Row
 from shared.redaction import redact
 from shared.services.backup.commit import CommitService
+from shared.services.backup.publish import PublishService
 from shared.services.backup.retention import RetentionService
 from shared.services.git_folders.sync import FolderSync
 from shared.services.state.batch_rows import BatchStore
@@ -54,6 +55,7 @@ class DriveService:
         retention: RetentionService,
         acts: RunActs,
         folders: FolderSync,
+        publication: PublishService | None,
         clock: Clock,
         chunk_notebooks: int,
         budget_seconds: float,
@@ -61,6 +63,7 @@ class DriveService:
     ) -> None:
         self._commits, self._runs, self._batches = commits, runs, batches
         self._retention, self._acts, self._folders, self._clock = retention, acts, folders, clock
+        self._publication = publication
         self._chunk, self._budget, self._give_up = chunk_notebooks, budget_seconds, give_up
 
     def drive(self) -> Slice:
@@ -125,6 +128,8 @@ class DriveService:
         self._runs.update(run_id, phase=Phase.FINISHING.value)
         row = self._runs.get(run_id)
         again = self._folders.after_run(run_id)
+        if self._publication:
+            self._publication.after_run(run_id)
         failures, notices = self._record(run_id, row)
         complete = not failures and not int(row.get("held") or 0)
         self._tell(run_id, failures, notices)

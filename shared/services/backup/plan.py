@@ -24,6 +24,7 @@ from shared.domain.runs import Phase, RunStatus
 from shared.errors import DamagedBlob
 from shared.protocols import BlobStore, Repository, Row
 from shared.services.backup.branch import look_at_branch
+from shared.services.backup.publish import PublishService
 from shared.services.git_folders.brought import BroughtStore
 from shared.services.git_folders.store import GitFolderStore
 from shared.services.state.batch_rows import BatchStore, batch_blob, export_message
@@ -61,13 +62,14 @@ class PlanService:
         acts: RunActs,
         git_folders: GitFolderStore,
         brought: BroughtStore,
+        publication: PublishService | None,
         root: str,
         guard_share: float,
         budget_seconds: float,
     ) -> None:
         self._lister, self._repository, self._manifests, self._runs = lister, repository, manifests, runs
         self._batches, self._findings, self._blobs, self._acts = batches, findings, blobs, acts
-        self._git_folders, self._brought = git_folders, brought
+        self._git_folders, self._brought, self._publication = git_folders, brought, publication
         self._root, self._guard_share, self._budget = root, guard_share, budget_seconds
 
     def plan(self, run_id: str) -> PlanStep:
@@ -104,6 +106,8 @@ class PlanService:
 
     def _make_plan(self, run_id: str, row: Row) -> bool:
         """List, compare, and store the plan; False where the time slice ended first."""
+        if self._publication:
+            self._publication.prepare()
         wanted = self._wanted(row)
         epochs = self._epochs(run_id)
         with ThreadPoolExecutor(1, thread_name_prefix="plan") as beside:

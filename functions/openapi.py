@@ -228,7 +228,12 @@ def _running() -> Schema:
     runs, checks = object_of(("runs",), runs=list_of(RUN)), object_of(("checks",), checks=list_of({"type": "object"}))
     ways = {"retry": ID, "confirm_deletions": ID}
     start: Schema = {"type": "object", "properties": ways, "maxProperties": 1, "additionalProperties": False}
-    status = object_of(("active", "last"), active={"type": ["object", "null"]}, last={"type": ["object", "null"]})
+    status = object_of(
+        ("active", "last", "publication"),
+        active={"type": ["object", "null"]},
+        last={"type": ["object", "null"]},
+        publication={"type": ["object", "null"]},
+    )
     verifications = answers_of(object_of(("verifications",), verifications=list_of(MAINTENANCE)))
     started = answers_of(MAINTENANCE, 202)
     health = operation("get_health", answers_of(object_of(("status",), status=TEXT))) | {"security": []}

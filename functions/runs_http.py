@@ -25,8 +25,9 @@ RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 @blueprint.route("status", methods=["GET"])
 @guarded
 def get_status(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/status`: the active run with its progress, and the last one that ended."""
-    return answer(services().status.overview())
+    """`GET /api/status`: the active run with its progress, the last one that ended, and what was published."""
+    publication = services().publication
+    return answer({**services().status.overview(), "publication": publication.shown() if publication else None})
 
 
 @blueprint.route("runs", methods=["GET"])

@@ -91,6 +91,7 @@ def asked_of_git(repository: Any, when: datetime) -> dict[str, Any]:
         "touched": len(repository.touched(head, "Backup-Run")),
         "message": repository.message(head),
         "messages": len(repository.messages_with(head, "Backup-Run: ")),
+        "common": repository.branches().common(by_hand, head) == head,
         "problems": repository.check(),
     }
 

@@ -29,6 +29,7 @@ SUBCOMMANDS = (
     "log",
     "ls-remote",
     "ls-tree",
+    "merge-base",
     "mktag",
     "push",
     "rev-list",

@@ -53,6 +53,16 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
             _show(_with_findings(context.obj, answer[title]), as_json=False)
     if not (answer["active"] or answer["last"]):
         out.print("No run yet. Start one with `./backup sync`.")
+    if answer["publication"]:
+        _show_publication(answer["publication"])
+
+
+def _show_publication(told: dict[str, Any]) -> None:
+    """Where a protected branch stands beside the backup."""
+    out.rule(f"published to {told['target']}")
+    number = told["pull_request"]
+    request = f"pull request {number} {told['status']} ({told['page']})" if number else None
+    print_facts({"last": request, "since": told["since"], "reached": told["published"], "at": told["published_at"]})
 
 
 def _with_findings(client: Client, run: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def doctor_service(settings: Settings, a: Adapters, s: Stores, poison: PoisonSer
         has_mail=a.mailer is not None,
         has_vault=bool(settings.key_vault_uri),
         restoring=a.restoring,
+        pull_requests=a.pull_requests,
+        target=settings.git_branch,
     )
     stored = Stored(
         runs=s.runs,

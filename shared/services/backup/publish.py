@@ -89,8 +89,15 @@ class PublishService:
         if notices:
             self._findings.record_notices(run_id, _SOURCE, notices)
 
+    def shown(self) -> dict[str, str | int | None]:
+        """For people: the protected branch, the commit that reached it, and the last pull request."""
+        row = self.state()
+        names = ("status", "page", "since", "published", "published_at")
+        told = {name: str(row[name]) if row.get(name) else None for name in names}
+        return {"target": self._target, "pull_request": int(row.get("pull_request") or 0) or None, **told}
+
     def state(self) -> Row:
-        """What was published, and the pull request that is open: `published`, `pull_request`, `page`, `status`."""
+        """The stored row; empty before anything was published."""
         stored = self._tables.get(CHECKPOINTS, *_ROW)
         return dict(stored.row) if stored else {}
 

@@ -10,7 +10,17 @@ from datetime import timedelta
 from shared.clock import Clock
 from shared.domain.notebooks import ExportFormat, ObjectType
 from shared.errors import PermissionDenied, TooLarge
-from shared.protocols import BlobStore, ChangeLog, MessageBox, Probes, Queue, Repository, Tables, Workspace
+from shared.protocols import (
+    BlobStore,
+    ChangeLog,
+    MessageBox,
+    Probes,
+    PullRequests,
+    Queue,
+    Repository,
+    Tables,
+    Workspace,
+)
 from shared.services.operations.doctor import Check, Finding, Level
 
 PROBE = "doctor/probe"
@@ -45,6 +55,8 @@ class Systems:
     has_mail: bool = False
     has_vault: bool = False
     restoring: Workspace | None = None
+    pull_requests: PullRequests | None = None
+    target: str = ""
 
 
 def system_checks(s: Systems) -> list[Check]:
@@ -133,6 +145,9 @@ class _RepositoryChecks:
     def checks(self) -> Sequence[Check]:
         remedy = "check GIT_REMOTE_URL, GIT_BRANCH and GIT_TOKEN, or that the identity is a user of the organisation"
         found = [Check("repository", self._reads, remedy)]
+        if self._s.pull_requests:
+            remedy = "grant the identity Contribute to pull requests, or set BACKUP_COMMIT_MODE to direct"
+            found.append(Check("pull requests", self._requests, remedy))
         if self._s.probes:
             found.append(
                 Check(
@@ -145,6 +160,11 @@ class _RepositoryChecks:
     def _reads(self) -> Finding:
         head = self._s.repository.fetch()
         return Finding(f"the branch is at {head[:12]}" if head else "there is no branch yet: the first run makes it")
+
+    def _requests(self) -> Finding:
+        assert self._s.pull_requests  # noqa: S101 - asked above
+        count = len(self._s.pull_requests.active(self._s.target))
+        return Finding(f"{count} pull requests towards {self._s.target} are open")
 
     def _pushes(self) -> Finding:
         assert self._s.probes  # noqa: S101 - asked above

@@ -49,6 +49,7 @@ class RemoteGit:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._trees: dict[str, Files] = {}
+        self._known: set[str] = set()
 
     def default_branch(self, remote: Remote) -> str:
         """See `GitSource.default_branch`."""
@@ -75,10 +76,14 @@ class RemoteGit:
         wanted = sorted(set(ids))
         if not wanted:
             return {}
-        # One fetch for all of them: git would bring each that is missing by itself.
-        fetch = ["-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-write-fetch-head", "--refetch"]
+        # One fetch for all that are missing: git would bring each by itself.
         listed = "".join(f"{i}\n" for i in wanted).encode()
-        self._git(remote, *fetch, "--filter=blob:none", "--stdin", "origin", given=listed)
+        missing = [blob for blob in wanted if blob not in self._known]
+        fetch = ["-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-write-fetch-head", "--refetch"]
+        if missing:
+            asked = "".join(f"{i}\n" for i in missing).encode()
+            self._git(remote, *fetch, "--filter=blob:none", "--stdin", "origin", given=asked)
+            self._known.update(missing)
         data, found = self._git(remote, "cat-file", "--batch", given=listed), {}
         for name in wanted:
             header, _, data = data.partition(b"\n")

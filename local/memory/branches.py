@@ -128,7 +128,8 @@ class MemoryBranches:
             raise RepositoryError(action="import a commit", detail=f"there is no {parent}")
         for link in chain.links:
             people = " ".join(f"{p.name} <{p.email}> {p.when.isoformat()}" for p in (link.author, link.committer))
-            tree, when = self.trees.get(link.tree, {}), link.committer.when
+            changed = {**self.trees.get(link.tree, {}), **link.files}
+            tree, when = {file: blob for file, blob in changed.items() if blob is not None}, link.committer.when
             first, second = (link.onto, parent) if link.onto else (parent, None)
             parent = self.remote.enter(MemoryCommit(first, tree, link.message, people, when, second))
             self.built[parent] = self.remote.commits.pop(parent)

@@ -134,7 +134,6 @@ class MemoryRepository:
         message: str,
         author: Signature,
         committer: Signature,
-        merged: str | None = None,
     ) -> str | None:
         """See `Repository.build_commit`."""
         before = self._commit(parent).tree if parent else {}
@@ -146,7 +145,7 @@ class MemoryRepository:
         if parent and tree == before:
             return None
         people = " ".join(f"{p.name} <{p.email}> {p.when.isoformat()}" for p in (author, committer))
-        commit = MemoryCommit(parent, tree, message, people, committer.when, merged)
+        commit = MemoryCommit(parent, tree, message, people, committer.when)
         name = self._remote.enter(commit)
         # What was built is not on the remote yet: `contains` and `revive` must not find it there.
         self._built[name] = self._remote.commits.pop(name)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from shared.adapters.git_log import EDIT_ARGUMENTS, read_edits
 from shared.adapters.git_mirror import GitMirror
-from shared.adapters.git_stream import person
+from shared.adapters.git_stream import person, quoted
 from shared.errors import RepositoryError
 from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchCommit, BranchHead, BranchMove, Link
 from shared.protocols.repository import Signature
@@ -104,6 +104,7 @@ class GitBranches:
     def build(self, chains: Sequence[BranchChain]) -> list[str]:
         """See `FolderBranches.build`."""
         group = f"{_PRIVATE}{uuid.uuid4().hex}"
+        self._mirror.bring_blobs(b for chain in chains for link in chain.links for b in link.files.values() if b)
         self._mirror.fast_import(_stream(group, chains))
         text = self._mirror.text("read the commits", "for-each-ref", "--format=%(refname) %(objectname)", group)
         made = dict(line.split() for line in text.splitlines())
@@ -232,7 +233,10 @@ def _commit_text(ref: str, mark: int, link: Link, before: str | None) -> bytes:
     who = b"author %s\ncommitter %s\n" % (person(link.author), person(link.committer))
     head = b"commit %s\nmark :%d\n%s" % (ref.encode(), mark, who)
     # An empty path is the root: the commit's tree is the very object.
-    return head + b"data %d\n%s\n%sM 040000 %s \n" % (len(text), text, above, link.tree.encode())
+    begin = head + b"data %d\n%s\n%sM 040000 %s \n" % (len(text), text, above, link.tree.encode())
+    gone = b"".join(b"D %s\n" % quoted(file) for file, blob in sorted(link.files.items()) if blob is None)
+    changed = ((quoted(file), blob.encode()) for file, blob in sorted(link.files.items()) if blob is not None)
+    return begin + gone + b"".join(b"M 100644 %s %s\n" % (blob, file) for file, blob in changed)
 
 
 def _commit(row: str) -> BackupCommit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -103,16 +104,23 @@ class GitMirror:
             return False
         return True
 
-    def fast_import(self, stream: Iterable[bytes], *, from_remote: bool = False) -> None:
-        """Feed a stream to `git fast-import --done`: one that ends early makes nothing.
+    def bring_blobs(self, ids: Iterable[str]) -> None:
+        """Have blobs here that a stream for `fast_import` names: git would bring each that is missing by itself."""
+        wanted = sorted(set(ids))
+        if not wanted:
+            return
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent) as listed:
+            listed.writelines(f"{blob}\n" for blob in wanted)
+            listed.flush()
+            # Naming what the mirror has would make the server leave out the very blobs that are asked for.
+            arguments = ["-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-write-fetch-head", "--no-tags"]
+            arguments += ["--quiet", "--filter=blob:none", "--stdin", "origin"]
+            self.remote("fetch blobs", *arguments, stdin=Path(listed.name))
 
-        `from_remote` says that it may name blobs which the remote alone has: git brings them by itself.
-        """
-        environment = {"GIT_TERMINAL_PROMPT": "0"}
-        if from_remote:
-            environment = dict(_authorized(self._authorization(), environment))
+    def fast_import(self, stream: Iterable[bytes]) -> None:
+        """Feed a stream to `git fast-import --done`: one that ends early makes nothing."""
         command = ["fast-import", "--done", "--quiet", "--date-format=raw", "--depth=0"]
-        with self.process(*command, environment=environment) as (process, stdin, _):
+        with self.process(*command) as (process, stdin, _):
             try:
                 for part in stream:
                     stdin.write(part)

@@ -15,7 +15,6 @@ def commit_stream(
     message: str,
     author: Signature,
     committer: Signature,
-    merged: str | None = None,
 ) -> Iterator[bytes]:
     """Deletions first, since a file may give way to a folder of its name; `done` last, so that a cut is noticed."""
     text = message.encode()
@@ -23,8 +22,6 @@ def commit_stream(
     yield b"data %d\n%s\n" % (len(text), text)
     if parent:
         yield b"from %s\n" % parent.encode()
-    if merged:
-        yield b"merge %s\n" % merged.encode()
     for file in deletes:
         yield b"D %s\n" % quoted(file)
     for write in writes:

@@ -93,15 +93,17 @@ class GitRepository:
         message: str,
         author: Signature,
         committer: Signature,
-        merged: str | None = None,
     ) -> str | None:
         """See `Repository.build_commit`."""
         ref = _PRIVATE + uuid.uuid4().hex
         coming = iter(writes)
         first = next(coming, None)
         every = coming if first is None else itertools.chain([first], coming)
-        stream = commit_stream(ref, parent, deletes, every, message, author, committer, merged)
-        self._mirror.fast_import(stream, from_remote=isinstance(first, PointFile))
+        if isinstance(first, PointFile):
+            every = iter(listed := list(every))
+            self._mirror.bring_blobs(w.blob for w in listed if isinstance(w, PointFile))
+        stream = commit_stream(ref, parent, deletes, every, message, author, committer)
+        self._mirror.fast_import(stream)
         asked = [ref, f"{ref}^{{tree}}", *([f"{parent}^{{tree}}"] if parent else [])]
         commit, *trees = self._mirror.text("read the commit", "rev-parse", *asked).split()
         return None if len(set(trees)) < len(trees) else commit

@@ -25,6 +25,12 @@ class Overlay:
     conflicts: tuple[str, ...]
     blocked: tuple[str, ...]
 
+    def beside(self, target: Files, ground: Files) -> dict[str, str | None]:
+        """What the branch is to hold otherwise than the backup's own does: files of people, None for what it lacks."""
+        gone = set(self.deletes)
+        after = {**{f: b for f, b in target.items() if f not in gone}, **self.writes}
+        return {f: after.get(f) for f in after.keys() | ground.keys() if after.get(f) != ground.get(f)}
+
 
 def overlay(target: Files, ground: Files, published: Files, backed_up: Collection[str]) -> Overlay:
     """Compare the protected branch with the backup's own.

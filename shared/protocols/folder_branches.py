@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.protocols.repository import Signature
@@ -24,6 +24,7 @@ class Link:
     """A commit to make: its root tree, by id, and whose work it is.
 
     With `onto` it is a merge: it follows on that commit first, and on the one before it in the chain second.
+    `files` differ from the tree: their blobs, which the remote holds, or None for those that are left out.
     """
 
     tree: str
@@ -31,6 +32,7 @@ class Link:
     committer: Signature
     message: str
     onto: str | None = None
+    files: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

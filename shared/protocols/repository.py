@@ -82,12 +82,10 @@ class Repository(Protocol):
         message: str,
         author: Signature,
         committer: Signature,
-        merged: str | None = None,
     ) -> str | None:
         """Make a commit on `parent` locally, deletes first; None where the tree would be the parent's own.
 
-        `merged` is a second parent. Nothing moves but a private ref. Raises `RepositoryError`; a stream that ends
-        early makes nothing.
+        Nothing moves but a private ref. Raises `RepositoryError`; a stream that ends early makes nothing.
         """
         ...
 

@@ -15,8 +15,8 @@ from shared.domain.audit import AuditAction, AuditResult, Detail
 from shared.domain.batches import Notice
 from shared.domain.publication import Overlay, overlay
 from shared.errors import BackupError
-from shared.protocols import PointFile, Repository, Row, Signature, Tables
-from shared.protocols.folder_branches import BranchMove, FolderBranches
+from shared.protocols import Repository, Row, Signature, Tables
+from shared.protocols.folder_branches import BranchChain, BranchMove, FolderBranches, Link
 from shared.protocols.pull_requests import PullRequest, PullRequests, RequestStatus
 from shared.redaction import redact
 from shared.services.audit.export import SYSTEM
@@ -158,19 +158,22 @@ class PublishService:
         files = {e.file for e in checkpoint.manifest.values()} if checkpoint else set()
         before = known.get("published") or self._branches.common(head, ground)
         then = self._repository.tree(str(before)) if before else {}
-        found = overlay(self._repository.tree(head), self._repository.tree(ground), then, files)
-        writes = [PointFile(file, blob) for file, blob in found.writes.items()]
+        there, ours = self._repository.tree(head), self._repository.tree(ground)
+        found = overlay(there, ours, then, files)
+        if not found.writes and not found.deletes:
+            return None
         who = Signature(self._name, self._email, self._clock.now())
         text = f"Merge the backup of {self._root} into {self._target}\n\nBackup-Commit: {ground}\n"
-        tip = self._repository.build_commit(head, found.deletes, writes, text, who, who, ground)
-        if tip is None:
-            return None
+        (root,) = self._branches.subtrees([ground], [""]).values()
+        # From the backup's side: what people keep on the protected branch is little, the notebooks are many.
+        link = Link(root, who, who, text, head, found.beside(there, ours))
+        (tip,) = self._branches.build([BranchChain(ground, (link,))])
         branch = f"{self._topics}{run_id}"
-        there = self._branches.heads(branch).get(branch)
-        if there is not None:
-            if not self._repository.changes(there, tip):
-                return Topic(branch, there, found)
-            self._branches.remove(branch, there)
+        known_tip = self._branches.heads(branch).get(branch)
+        if known_tip is not None:
+            if self._repository.tree(known_tip) == self._repository.tree(tip):
+                return Topic(branch, known_tip, found)
+            self._branches.remove(branch, known_tip)
         if self._branches.push([BranchMove(branch, tip)]):
             raise PublicationRefused(branch=branch)
         return Topic(branch, tip, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from local.memory.branches import tree_id
@@ -36,6 +37,11 @@ def converted(world: World) -> World:
 def notebook(body: str, language: str = "PYTHON") -> str:
     """A notebook's file."""
     return text(language, body)
+
+
+def codes(run: dict[str, Any]) -> Counter[str]:
+    """What a run gives notice of."""
+    return Counter(n["code"] for n in run["notices"])
 
 
 def folders(world: World) -> list[GitFolder]:

@@ -85,6 +85,10 @@ class MemoryBranches:
                 waiting += [(name, True), *((p, False) for p in (commit.merged, commit.parent) if p)]
         return list(found)
 
+    def irregular(self, commit: str) -> set[str]:
+        """See `FolderBranches.irregular`: what tests put into `remote.irregular`."""
+        return {file for file in self.remote.commits[commit].tree if file in self.remote.irregular}
+
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""
         found: list[BackupCommit] = []

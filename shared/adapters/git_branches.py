@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from shared.adapters.git_log import EDIT_ARGUMENTS, read_edits
+from shared.adapters.git_log import GitLog
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import person, quoted
 from shared.errors import RepositoryError
@@ -22,8 +22,9 @@ MOST_FOLLOWED = 200
 MOST_REFS = 1_000
 """Refs in one push or fetch: Azure Repos answers each with a line, within its time for a request."""
 _PRIVATE = "refs/backup/"
+_REGULAR = (b"100644", b"100755")
 _SYMREF = re.compile(r"^ref: refs/heads/(\S+)\tHEAD$", re.MULTILINE)
-_FORMAT = "--format=%x01%H%x02%an%x02%ae%x02%at%x02%cn%x02%ce%x02%ct%x02%B"
+_FIELDS = ("%H", "%an", "%ae", "%at", "%cn", "%ce", "%ct", "%B")
 _NOT_SPARSE = ["-c", "pack.useSparse=false"]
 """The sparse walk compares trees path by path, and misses that the server has a folder's tree elsewhere."""
 
@@ -50,8 +51,7 @@ class GitBranches:
         """See `FolderBranches.describe`."""
         self._bring_missing(commits)
         here = self._here(commits)
-        text = self._show([c for c in commits if c in here], "--format=%x01%H%x02%T%x02%B") if here else ""
-        rows = (row.split("\2", 2) for row in text.split("\1")[1:])
+        rows = self._show([c for c in commits if c in here], ("%H", "%T", "%B")) if here else []
         return {commit: BranchHead(tree, message) for commit, tree, message in rows}
 
     def contains(self, head: str, commit: str) -> bool:
@@ -73,18 +73,25 @@ class GitBranches:
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """See `FolderBranches.edits`."""
         # Trees that are missing are fetched by git itself, one by one: people commit little at a time.
-        data = self._mirror.remote_bytes("read a branch's commits", *EDIT_ARGUMENTS, f"{after}..{head}")
+        log = GitLog()
+        data = self._mirror.remote_bytes("read a branch's commits", *log.edits, f"{after}..{head}")
         return [
             BranchCommit(e.commit, Signature(e.author, e.mail, e.when), e.committer, e.message, e.files)
-            for e in read_edits(data)
+            for e in log.read_edits(data)
         ]
+
+    def irregular(self, commit: str) -> set[str]:
+        """See `FolderBranches.irregular`."""
+        data = self._mirror.remote_bytes("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
+        rows = (row.split(b"\t", 1) for row in data.split(b"\0") if row)
+        return {name.decode("utf-8", "surrogateescape") for meta, name in rows if meta.split()[0] not in _REGULAR}
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""
         wanted = [head]
         if after is not None and after != head:
             wanted = self._between(head, after) or [head]
-        return [_commit(row) for row in self._show(wanted, _FORMAT).split("\1")[1:]]
+        return [_commit(row) for row in self._show(wanted, _FIELDS)]
 
     def subtrees(self, commits: Sequence[str], folders: Collection[str]) -> dict[tuple[str, str], str]:
         """See `FolderBranches.subtrees`."""
@@ -177,12 +184,16 @@ class GitBranches:
         found = rows.split()
         return found if len(found) <= MOST_FOLLOWED else found[-1:]
 
-    def _show(self, commits: Sequence[str], form: str) -> str:
+    def _show(self, commits: Sequence[str], fields: Sequence[str]) -> list[list[str]]:
+        """Fields of commits, told apart by words that nobody who writes a commit can know."""
+        begin, between = uuid.uuid4().hex, uuid.uuid4().hex
+        form = f"--format={begin}{between.join(fields)}"
         parts = [
             self._mirror.text("read commits", "log", "--no-walk=unsorted", form, *some)
             for some in itertools.batched(commits, MOST_REFS, strict=False)
         ]
-        return "\n".join(parts)
+        rows = (row for part in parts for row in part.split(begin)[1:])
+        return [row.split(between, len(fields) - 1) for row in rows]
 
     def _here(self, commits: Collection[str]) -> set[str]:
         """Those that the mirror holds: asked for one by one, a missing one would be fetched by git itself."""
@@ -198,9 +209,9 @@ class GitBranches:
 
     def _bring_trees(self, commits: Collection[str]) -> None:
         """The trees of commits that were brought for their history alone."""
-        rows = [row.split() for row in self._show(list(commits), "--format=%H %T").splitlines() if row]
-        here = self._here([tree for _, tree in rows])
-        bare = [commit for commit, tree in rows if tree not in here]
+        rows = self._show(list(commits), ("%H", "%T"))
+        here = self._here([tree.strip() for _, tree in rows])
+        bare = [commit for commit, tree in rows if tree.strip() not in here]
         for some in itertools.batched(bare, MOST_REFS, strict=False):
             self._bring(some, "--refetch")
 
@@ -239,8 +250,8 @@ def _commit_text(ref: str, mark: int, link: Link, before: str | None) -> bytes:
     return begin + gone + b"".join(b"M 100644 %s %s\n" % (blob, file) for file, blob in changed)
 
 
-def _commit(row: str) -> BackupCommit:
-    commit, name, mail, at, committer, committer_mail, committed, message = row.split("\2", 7)
+def _commit(row: list[str]) -> BackupCommit:
+    commit, name, mail, at, committer, committer_mail, committed, message = row
     author = Signature(name, mail, datetime.fromtimestamp(int(at), UTC))
     return BackupCommit(
         commit, author, Signature(committer, committer_mail, datetime.fromtimestamp(int(committed), UTC)), message

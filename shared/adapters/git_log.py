@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +11,8 @@ from typing import IO
 
 from shared.protocols import FileChange, GitCommit
 
-_HEADER, _FIELD = b"\x01", b"\x02"
-LOG_ARGUMENTS = (
+_HEADER = b"\x01"
+_HISTORY = (
     "log",
     "--reverse",
     "--first-parent",
@@ -22,20 +23,18 @@ LOG_ARGUMENTS = (
     "-z",
     "-M100%",
     "-l0",
-    "--format=%x01%H%x02%ct%x02%an%x02%ae%x02%ce%x02%B",
 )
 """Renames are exact ones: they are told by object ids alone, without the blobs."""
-EDIT_ARGUMENTS = (
+_EDITS = (
     *("log", "--reverse", "--topo-order", "--diff-merges=off", "--root", "--raw", "--no-abbrev", "-z", "--no-renames"),
-    "--format=%x01%H%x02%at%x02%an%x02%ae%x02%ce%x02%B",
 )
-"""For commits of people, a merge without its changes: those of what it merged are told. Times are the authors'."""
+"""For commits of people, a merge without its changes: those of what it merged are told."""
 _READ_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A commit of `git log` with `EDIT_ARGUMENTS`: its author's time, and the blob of each file, None where removed."""
+    """A commit as `GitLog.edits` tells it: its author's time, and the blob of each file, None where removed."""
 
     commit: str
     when: datetime
@@ -46,37 +45,61 @@ class Edit:
     files: dict[str, str | None]
 
 
-def read_log(output: IO[bytes]) -> Iterator[GitCommit]:
-    """The commits of `git log` with `LOG_ARGUMENTS`. A name that is no UTF-8 has its bytes as surrogates."""
-    tokens = _tokens(output)
-    header: bytes | None = None
-    changes: list[FileChange] = []
-    for token in tokens:
-        token = token.lstrip(b"\n")
-        if token.startswith(_HEADER):
-            if header is not None:
-                yield _commit(header, changes)
-            header, changes = token, []
-        elif token.startswith(b":"):
-            changes.append(_change(token, tokens))
-    if header is not None:
-        yield _commit(header, changes)
+class GitLog:
+    """One reading of `git log`: fields are told apart by a word that nobody who writes a commit can know."""
 
+    def __init__(self) -> None:
+        self._field = uuid.uuid4().hex
 
-def read_edits(data: bytes) -> list[Edit]:
-    """The commits of `git log` with `EDIT_ARGUMENTS`."""
-    return [
-        Edit(
-            c.commit,
-            c.when,
-            c.author,
-            c.mail,
-            c.committer,
-            c.message,
-            {change.file: change.blob for change in c.changes},
-        )
-        for c in read_log(io.BytesIO(data))
-    ]
+    @property
+    def history(self) -> list[str]:
+        """Arguments for the commits of a branch, with what each changed against its first parent."""
+        return [*_HISTORY, self._form("%ct")]
+
+    @property
+    def edits(self) -> list[str]:
+        """Arguments for every commit of a range."""
+        return [*_EDITS, self._form("%at")]
+
+    def read(self, output: IO[bytes]) -> Iterator[GitCommit]:
+        """The commits that were told. A name that is no UTF-8 has its bytes as surrogates."""
+        tokens = _tokens(output)
+        header: bytes | None = None
+        changes: list[FileChange] = []
+        for token in tokens:
+            token = token.lstrip(b"\n")
+            if token.startswith(_HEADER):
+                if header is not None:
+                    yield self._commit(header, changes)
+                header, changes = token, []
+            elif token.startswith(b":"):
+                changes.append(_change(token, tokens))
+        if header is not None:
+            yield self._commit(header, changes)
+
+    def read_edits(self, data: bytes) -> list[Edit]:
+        """The commits that `edits` asked for."""
+        return [
+            Edit(
+                c.commit,
+                c.when,
+                c.author,
+                c.mail,
+                c.committer,
+                c.message,
+                {change.file: change.blob for change in c.changes},
+            )
+            for c in self.read(io.BytesIO(data))
+        ]
+
+    def _form(self, when: str) -> str:
+        return "--format=%x01" + self._field.join(("%H", when, "%an", "%ae", "%ce", "%B"))
+
+    def _commit(self, header: bytes, changes: list[FileChange]) -> GitCommit:
+        fields = header.removeprefix(_HEADER).split(self._field.encode(), 5)
+        commit, when, author, mail, committer, message = (field.decode("utf-8", "replace") for field in fields)
+        moment = datetime.fromtimestamp(int(when), UTC)
+        return GitCommit(commit, moment, author, mail, committer, message.strip("\n"), tuple(changes))
 
 
 def _tokens(output: IO[bytes]) -> Iterator[bytes]:
@@ -95,16 +118,3 @@ def _change(meta: bytes, tokens: Iterator[bytes]) -> FileChange:
     if status.startswith(b"R"):
         return FileChange(next(tokens).decode("utf-8", "surrogateescape"), blob.decode(), file)
     return FileChange(file, None if status == b"D" else blob.decode())
-
-
-def _commit(header: bytes, changes: list[FileChange]) -> GitCommit:
-    commit, when, author, mail, committer, message = header.removeprefix(_HEADER).split(_FIELD, 5)
-    return GitCommit(
-        commit.decode(),
-        datetime.fromtimestamp(int(when), UTC),
-        author.decode("utf-8", "replace"),
-        mail.decode("utf-8", "replace"),
-        committer.decode("utf-8", "replace"),
-        message.decode("utf-8", "replace").strip("\n"),
-        tuple(changes),
-    )

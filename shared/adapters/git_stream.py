@@ -43,6 +43,6 @@ def quoted(file: str) -> bytes:
 
 
 def person(who: Signature) -> bytes:
-    name = "".join(c for c in who.name if c not in "<>\n\r\0").strip()
-    email = "".join(c for c in who.email if c not in "<>\n\r\0 ")
+    name = "".join(c for c in who.name if c not in "<>" and c >= " ").strip()
+    email = "".join(c for c in who.email if c not in "<>" and c > " ")
     return f"{name} <{email}> {int(who.when.timestamp())} +0000".encode()

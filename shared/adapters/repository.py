@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.adapters.git_blobs import DirectBlobs
 from shared.adapters.git_branches import GitBranches
-from shared.adapters.git_log import LOG_ARGUMENTS, read_log
+from shared.adapters.git_log import GitLog
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
 from shared.adapters.git_stream import commit_stream
@@ -163,8 +163,9 @@ class GitRepository:
     def history(self, head: str) -> Iterator[GitCommit]:
         """See `Repository.history`."""
         self._deepen("--refetch", "--filter=blob:none")
-        with self._mirror.process(*LOG_ARGUMENTS, head, environment=_LOCAL_ONLY) as (_, _, output):
-            yield from read_log(output)
+        log = GitLog()
+        with self._mirror.process(*log.history, head, environment=_LOCAL_ONLY) as (_, _, output):
+            yield from log.read(output)
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`: a few by one request, many by git into a folder of their own that goes again."""

@@ -31,6 +31,7 @@ class Refusal(StrEnum):
     """Why what a person did to one file is not brought to the workspace."""
 
     BOTH_CHANGED = "it was changed in the workspace as well, which wins"
+    NO_FILE = "links and other repositories are not taken"
     OURS = "the backup keeps this file"
     NO_NOTEBOOK = "a notebook's file must stay one: its first line is gone"
     JUPYTER = "notebooks are kept as source files: commit it as one"
@@ -73,6 +74,7 @@ def merge(
     ours: Files,
     *,
     seen: Files,
+    irregular: Collection[str] = (),
     backed_up: Collection[str],
     shown_as_notebook: Callable[[str], bool],
     is_root: bool,
@@ -80,8 +82,8 @@ def merge(
     """Settle what a branch changed since `base` with what the backup holds now.
 
     `seen` are the files of the commit that the Git folder is at: of notebooks the workspace had these, and what it
-    holds otherwise was done since. `backed_up` are the files of `ours` that stand for notebooks; `shown_as_notebook`
-    tells of a file of `theirs`.
+    holds otherwise was done since. `irregular` are entries of `theirs` that are no files. `backed_up` are the files
+    of `ours` that stand for notebooks; `shown_as_notebook` tells of a file of `theirs`.
     """
     left: dict[str, Refusal] = {}
     brought: dict[str, str | None] = {}
@@ -89,7 +91,9 @@ def merge(
         was = (seen if file in backed_up or shown_as_notebook(file) else base).get(file)
         if blob in (ours.get(file), was):
             continue
-        if is_root and file == ATTRIBUTES_FILE:
+        if blob is not None and file in irregular:
+            left[file] = Refusal.NO_FILE
+        elif is_root and file == ATTRIBUTES_FILE:
             left[file] = Refusal.OURS
         elif ours.get(file) != was:
             left[file] = Refusal.BOTH_CHANGED

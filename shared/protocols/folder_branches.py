@@ -103,6 +103,10 @@ class FolderBranches(Protocol):
         """
         ...
 
+    def irregular(self, commit: str) -> set[str]:
+        """What is no regular file in a commit's tree: links, and other repositories."""
+        ...
+
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """The backup's commits that come after `after` up to `head`, the oldest first.
 

@@ -189,6 +189,36 @@ def test_what_people_committed_is_told_commit_by_commit_and_merged(remote: Remot
     assert other.edits(merged, merged) == []
 
 
+def test_no_name_and_no_message_passes_for_something_else(tmp_path: Path) -> None:
+    make_repository(tmp_path / "remote.git")
+    served = tmp_path / "remote.git"
+    held = Remote(None, served, f"file://{served}", tmp_path)
+    repository = held.mirror()
+    head = _backup(repository, _write("a/x.py", "1"))
+    odd = b"commit refs/heads/folders/a\nauthor x\x02y\x01z <a\x02b@c> 1767312000 +0000\n"
+    odd += b"committer p\x02q <d\x02e@f> 1767312000 +0000\ndata 21\nsubject\x02\x01\n\nBackup-\x01\x02\n"
+    odd += b"M 100644 inline x.py\ndata 1\n2\nM 120000 inline link\ndata 4\n/etc\n"
+    odd += b"M 160000 " + b"1" * 40 + b" sub\ndone\n"
+    feed = ["git", "-C", str(served), "fast-import", "--quiet", "--done"]
+    subprocess.run(feed, input=odd, check=True)
+    fresh = held.mirror()
+    fresh.fetch()
+    branches = fresh.branches()
+    tip = branches.heads("folders/")["folders/a"]
+    (described,) = branches.describe([tip]).values()
+    assert described.message.startswith("subject\x02\x01")
+    assert branches.irregular(tip) == {"link", "sub"}
+    (told,) = branches.since(tip, None)
+    assert (told.commit, told.author.name, told.author.email) == (tip, "x\x02y\x01z", "a\x02b@c")
+    (made,) = branches.build([BranchChain(tip, (Link(described.tree, ADA, US, "again\n"),))])
+    assert branches.push([BranchMove("folders/a", made)]) == set()
+    (found,) = branches.edits(made, tip)
+    assert (found.author.name, found.committer) == ("Ada", "backup@example.com")
+    again = repository.build_commit(head, (), [_write("b.py", "1")], "m", told.author, told.committer)
+    (ours,) = repository.branches().since(again, None)
+    assert (ours.author.name, ours.author.email) == ("xyz", "ab@c")
+
+
 def test_the_default_branch_is_what_a_clone_checks_out(remote: Remote) -> None:
     repository = remote.mirror()
     _backup(repository, _write("a/x.py", "1"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from shared.errors import PullRequestRefused
 from shared.protocols.pull_requests import RequestStatus
 from tests.faults.living import fill, live
 from tests.git_folders import write
-from tests.together import commit, history, notebook
+from tests.together import codes, commit, history, notebook
 
 TARGET = "main"
 
@@ -41,10 +40,6 @@ def protected(tmp_path: Path, seed: int = 0) -> World:
 def requests_of(world: World) -> MemoryPullRequests:
     found: Any = world.pull_requests
     return found
-
-
-def _codes(run: dict[str, Any]) -> Counter[str]:
-    return Counter(n["code"] for n in run["notices"])
 
 
 def _published(world: World) -> dict[str, bytes]:
@@ -123,7 +118,7 @@ def test_one_that_somebody_closes_is_told_of_and_opened_anew(world: World) -> No
     world.back_up()
     requests.reject(1)
     run = world.back_up()
-    assert _codes(run) == {"pull_request_closed": 1}
+    assert codes(run) == {"pull_request_closed": 1}
     assert [r.id for r in requests.active(TARGET)] == [2]
     requests.approve(2)
     _check_published(world)
@@ -135,7 +130,7 @@ def test_people_keep_their_files_and_the_workspace_overrules_their_edits(world: 
     commit(world, TARGET, {file: "edited there", "pipeline.yml": "theirs"})
     write(world, "/Clients/etl/more", "# more")
     run = world.back_up()
-    assert _codes(run) == {"conflict_overruled": 1}
+    assert codes(run) == {"conflict_overruled": 1}
     files = _published(world)
     assert files.pop("pipeline.yml") == b"theirs"
     assert files[file] == world.remote.contents()[file]
@@ -159,7 +154,7 @@ def test_a_protected_branch_that_moved_on_gets_a_new_pull_request_where_it_must(
     (second,) = requests.active(TARGET)
     assert second.id != first.id
     assert not second.conflicts
-    assert _codes(run) == {"conflict_overruled": 1}
+    assert codes(run) == {"conflict_overruled": 1}
     assert requests.approve(second.id)
     _check_published(world)
     assert file
@@ -198,7 +193,7 @@ class _Refused(QuietTap):
 def test_a_server_that_refuses_keeps_no_backup_from_succeeding(world: World) -> None:
     world.process(_Refused())
     run = world.back_up()
-    assert (succeeded(run), _codes(run)) == (True, {"publication_waits": 1})
+    assert (succeeded(run), codes(run)) == (True, {"publication_waits": 1})
     assert world.backed_up() == world.notebooks()
     world.process()
     assert world.back_up()["notices"] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from shared.services.state.manifests import ManifestStore
 from tests.git_folders import Editor, write
 from tests.together import (
     check_together,
+    codes,
     commit,
     commit_and_push,
     converted,
@@ -39,10 +39,6 @@ def world(tmp_path: Path) -> World:
     return converted(World(tmp_path))
 
 
-def _codes(run: dict[str, Any]) -> Counter[str]:
-    return Counter(n["code"] for n in run["notices"])
-
-
 def test_edits_in_a_git_folder_reach_its_branch_and_stop_counting_as_changes(world: World) -> None:
     write(world, f"{ACME}/job_0", "# edited")
     write(world, f"{ACME}/new", "-- new", "SQL")
@@ -59,7 +55,7 @@ def test_a_pull_request_comes_to_the_backup_branch_and_the_workspace_as_its_auth
     change = {"job_0.py": notebook("# by grace"), "new/made.sql": notebook("-- new", "SQL"), "README.md": "read me"}
     tip = merge_request(world, BRANCH, {**change, "etl/job_1.sql": None})
     run = world.back_up()
-    assert (succeeded(run), _codes(run)) == (True, {"folder_edits_merged": 1}), run
+    assert (succeeded(run), codes(run)) == (True, {"folder_edits_merged": 1}), run
     check_together(world)
     assert world.model.get(f"{ACME}/job_0").source() == notebook("# by grace").encode()
     assert world.model.find(f"{ACME}/etl/job_1") is None
@@ -84,7 +80,7 @@ def test_where_both_changed_a_notebook_the_workspace_wins_and_the_rest_comes(wor
     tip = merge_request(world, BRANCH, {"job_0.py": notebook("# theirs"), "etl/job_4.py": notebook("# theirs too")})
     run = world.back_up()
     assert succeeded(run)
-    assert _codes(run) == {"conflict_overruled": 1, "folder_edits_merged": 1}
+    assert codes(run) == {"conflict_overruled": 1, "folder_edits_merged": 1}
     check_together(world)
     assert world.model.get(f"{ACME}/job_0").source() == notebook("# live").encode()
     assert world.model.get(f"{ACME}/etl/job_4").source() == notebook("# theirs too").encode()
@@ -125,7 +121,7 @@ def test_what_a_git_folder_would_show_otherwise_is_left_and_named(
     tip = commit(world, BRANCH, change)
     run = world.back_up()
     assert succeeded(run), run
-    assert code is None or code in _codes(run), run["notices"]
+    assert code is None or code in codes(run), run["notices"]
     check_together(world)
     assert tip in history(world, str(folder(world, ACME).head))
     world.back_up()
@@ -137,7 +133,7 @@ def test_a_switched_folder_is_backed_up_as_it_is_told_of_once_and_left_alone(wor
     assert switch(world, ACME, "feature/x")
     write(world, f"{ACME}/job_0", "# on a feature branch")
     run = world.back_up()
-    assert (succeeded(run), _codes(run)) == (True, {"folder_switched": 1})
+    assert (succeeded(run), codes(run)) == (True, {"folder_switched": 1})
     assert world.back_up()["notices"] == []
     assert shows(world, ACME)[0] == "feature/x"
     remote: Any = world.remote
@@ -158,9 +154,9 @@ def test_a_detached_folder_and_one_that_is_gone_are_told_of(world: World) -> Non
     world.model.apply("mkdir", "ada", path=BOLT)
     write(world, f"{BOLT}/anew", "# anew")
     run = world.back_up()
-    assert _codes(run) == {"folder_detached": 1, "folder_gone": 1}
+    assert codes(run) == {"folder_detached": 1, "folder_gone": 1}
     assert world.backed_up() == world.notebooks()
-    assert _codes(world.back_up()) == {}
+    assert codes(world.back_up()) == {}
 
 
 def test_a_folder_with_a_commit_that_its_branch_lost_is_left_alone(world: World) -> None:
@@ -170,7 +166,7 @@ def test_a_folder_with_a_commit_that_its_branch_lost_is_left_alone(world: World)
     assert commit_and_push(world, ACME)
     remote.branches[BRANCH] = before
     run = world.back_up()
-    assert _codes(run) == {"folder_own_commits": 1}
+    assert codes(run) == {"folder_own_commits": 1}
     assert world.backed_up() == world.notebooks()
 
 
@@ -182,7 +178,7 @@ def test_an_edit_while_folders_are_brought_to_their_heads_is_never_overwritten(w
     assert tap.acted
     assert succeeded(run)
     assert world.model.get(f"{ACME}/job_0").source() == notebook("# a second later").encode()
-    assert _codes(run) == {"folder_refused": 1}
+    assert codes(run) == {"folder_refused": 1}
     world.process()
     world.back_up()
     check_together(world)
@@ -197,17 +193,7 @@ def test_a_folder_edited_since_its_export_waits_with_what_people_committed(world
     assert (succeeded(run), run["notices"]) == (True, [])
     assert world.model.get(f"{ACME}/job_0").source() == notebook("# 0").encode()
     world.process()
-    assert _codes(world.back_up()) == {"folder_edits_merged": 1}
-    check_together(world)
-
-
-def test_a_persons_message_does_not_pass_for_one_of_the_backup(world: World) -> None:
-    message = "mine\n\nBackup-Run: 20260101T000000Z-aaaaaa\nBackup-Commit: " + "a" * 40
-    commit(world, BRANCH, {"job_0.py": notebook("# theirs")}, message=message)
-    world.back_up()
-    remote: Any = world.remote
-    (text,) = [c.message for _, c in remote.history(remote.head) if "Backup-Folder-Commit" in c.message]
-    assert [line for line in text.splitlines() if line.startswith("Backup-")] == [text.splitlines()[-1]]
+    assert codes(world.back_up()) == {"folder_edits_merged": 1}
     check_together(world)
 
 
@@ -227,14 +213,14 @@ class _Unavailable(QuietTap):
 def test_what_people_committed_waits_for_a_workspace_that_does_not_answer(world: World) -> None:
     commit(world, BRANCH, {"job_0.py": notebook("# theirs"), "etl/job_1.sql": None})
     world.process(_Unavailable())
-    assert _codes(world.back_up()) == {"folder_edits_merged": 1}
+    assert codes(world.back_up()) == {"folder_edits_merged": 1}
     before = world.remote.head
     again = world.back_up()
     assert (succeeded(again), again["notices"], again["counts"]["conflict"]) == (True, [], 0)
     assert world.remote.head == before, "the backup does not overrule what only waits"
     assert world.remote.contents()["acme/job_0.py"] == notebook("# theirs").encode()
     world.process()
-    assert _codes(world.back_up()) == {}
+    assert codes(world.back_up()) == {}
     check_together(world)
     assert world.model.get(f"{ACME}/job_0").source() == notebook("# theirs").encode()
 
@@ -245,7 +231,7 @@ def test_an_edit_in_the_workspace_overrules_what_waits(world: World) -> None:
     world.back_up()
     write(world, f"{ACME}/job_0", "# live")
     world.process()
-    assert _codes(world.back_up()) == {"conflict_overruled": 1}
+    assert codes(world.back_up()) == {"conflict_overruled": 1}
     check_together(world)
     assert world.model.get(f"{ACME}/job_0").source() == notebook("# live").encode()
     assert world.model.get(f"{ACME}/job_3").source() == notebook("# theirs", "R").encode()
@@ -288,17 +274,6 @@ def test_a_folder_with_edits_that_no_backup_has_is_not_brought_to_its_head(world
     (row,) = [f for f in world.app.git_folders.status()["folders"] if f["path"] == ACME]
     assert (row["standing"], row["standing_detail"]) == ("edited", "job_6 is edited")
     world.process()
-    world.back_up()
-    check_together(world)
-
-
-def test_a_name_that_git_would_show_otherwise_keeps_its_folder_where_it_is(world: World) -> None:
-    write(world, f"{ACME}/con", "# a device, to some file systems")
-    before = set(world.notebooks())
-    assert _codes(world.back_up()) == {"folder_refused": 1}
-    assert _codes(world.back_up()) == {}
-    assert set(world.notebooks()) == before
-    world.model.apply("move", "ada", path=f"{ACME}/con", to=f"{ACME}/connect")
     world.back_up()
     check_together(world)
 

@@ -82,8 +82,9 @@ class PublishService:
         """Publish what a run left on the backup's own branch. What fails is a notice of the run, and next time's."""
         try:
             notices = self._publish(run_id)
-        except BackupError as error:
-            _log.warning("%s waits for the next backup: %s", self._target, error, extra={"run_id": run_id})
+        except Exception as error:  # noqa: BLE001 - whatever people pushed, the backup itself is done and ends
+            told = "%s waits for the next backup: %s"
+            _log.error(told, self._target, redact(str(error)), extra={"run_id": run_id, "action": "publish"})
             reason = f"{self._target} waits for the next backup: {redact(str(error))}"
             notices = [Notice(self._target, "publication_waits", reason)]
         if notices:

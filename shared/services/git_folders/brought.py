@@ -16,7 +16,7 @@ from shared.protocols import BlobStore
 from shared.services.git_folders.store import key_of
 
 EVENTS_KEPT = timedelta(days=60)
-_FILES, _EVENTS = "gitfolders/brought/", "gitfolders/edits/"
+_FILES, _EVENTS, _GROUND = "gitfolders/brought/", "gitfolders/edits/", "gitfolders/ground.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,15 @@ class BroughtStore:
             left = {f: b for f, b in known.items() if tree.get(f) == b.blob != entries.get(f)}
             if left != known:
                 self._save(name, left)
+
+    def keep_ground(self, last: str, head: str) -> None:
+        """Say that `head` is what is about to be pushed on the last backup's commit: messages can be made up."""
+        self._blobs.put(_GROUND, json.dumps([last, head]).encode())
+
+    def ground(self, last: str) -> str | None:
+        """What was pushed, or was about to be, on the last backup's commit."""
+        known = self._read(_GROUND)
+        return str(known[1]) if known and known[0] == last else None
 
     def add_events(self, path: str, events: Iterable[ChangeEvent]) -> None:
         """Keep who made edits that are about to be shown in the workspace."""

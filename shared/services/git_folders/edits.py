@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,16 +76,7 @@ class EditMerger:
         self._branches.describe({tip for _, tip in pairs})
         return [found for folder, tip in pairs if (found := self._of(folder, tip, folders[folder.path]))]
 
-    def brought_since(self, last: str, head: str) -> str:
-        """The last of the commits that were brought right after `last`, which is in the history of `head`."""
-        found = last
-        for commit in self._branches.since(head, last):
-            if commit.committer.email != self._email or f"\n{EDIT_TRAILER}: " not in commit.message:
-                break
-            found = commit.commit
-        return found
-
-    def withdraw(self, files: Sequence[str], head: str, still_held: Callable[[], None]) -> str:
+    def withdraw(self, files: Sequence[str], head: str, last: str, still_held: Callable[[], None]) -> str:
         """Remove files that were brought, and that somebody removed in the workspace before a backup found them.
 
         Raises as `bring`.
@@ -95,6 +87,7 @@ class EditMerger:
         made = self._repository.build_commit(head, files, (), text, who, who)
         if made is None:
             return head
+        self._brought.keep_ground(last, made)
         still_held()
         self._repository.push(made, head)
         return made
@@ -103,14 +96,16 @@ class EditMerger:
         self,
         found: Sequence[BranchEdits],
         head: str,
+        last: str,
         entries: Mapping[str, Mapping[str, ManifestEntry]],
         still_held: Callable[[], None],
         tell: Callable[[BroughtEdits], None],
     ) -> tuple[str, list[BroughtEdits]]:
         """Commit on `head`, the backup branch's, what may be brought, and push; returns the new head with what came.
 
-        `entries` are the folders' notebooks as the last backup has them. `tell` is called of each before the push:
-        who dies after it finds nothing more to bring. Raises `RemoteMoved`, `RepositoryError`, `LeaseLost`.
+        `last` is the last backup's commit; `entries` are the folders' notebooks as it has them. `tell` is called of
+        each before the push: who dies after it finds nothing more to bring. Raises `RemoteMoved`, `RepositoryError`,
+        `LeaseLost`.
         """
         whole = self._repository.tree(head)
         settled = [self._settled(edits, whole, entries.get(edits.folder.path, {})) for edits in found]
@@ -124,6 +119,7 @@ class EditMerger:
                 files = {start + f: one.merge.brought[f] for f in one.merge.notebooks}
                 self._brought.add(one.edits.folder.path, files)
             tell(one)
+        self._brought.keep_ground(last, parent)
         if parent != head:
             still_held()
             self._repository.push(parent, head)
@@ -157,6 +153,7 @@ class EditMerger:
             base,
             theirs,
             {file[len(start) :]: blob for file, blob in whole.items() if file.startswith(start)},
+            irregular=self._branches.irregular(edits.tip),
             seen=base if edits.seen == edits.merging.base else self._repository.tree(edits.seen),
             backed_up={e.file[len(start) :] for e in entries.values()},
             shown_as_notebook=self._notebooks(base, theirs).__contains__,
@@ -168,9 +165,13 @@ class EditMerger:
 
     def _notebooks(self, base: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
         """Of the changed files, those that a Git folder shows as notebooks, by their first line."""
-        changed = {f: b for f, b in changed_files(base, theirs).items() if b is not None and may_be_notebook(f)}
-        data = dict(self._repository.blobs(set(changed.values()))) if changed else {}
-        return {file for file, blob in changed.items() if is_notebook(file, data[blob])}
+        changed: dict[str, list[str]] = defaultdict(list)
+        for file, blob in changed_files(base, theirs).items():
+            if blob is not None and may_be_notebook(file):
+                changed[blob].append(file)
+        # One at a time: somebody may have pushed more than fits into memory.
+        read = self._repository.blobs(changed) if changed else ()
+        return {file for blob, data in read for file in changed[blob] if is_notebook(file, data)}
 
     def _commit(self, one: BroughtEdits, parent: str) -> str:
         start = _start(one.edits.folder)

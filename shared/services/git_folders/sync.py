@@ -37,6 +37,8 @@ from shared.services.state.lease import held
 from shared.services.state.manifests import ManifestStore
 
 MOST_TRIES = 5
+MOST_FILES = 10_000
+"""Of people's commits on one branch: what Databricks lets a Git folder hold."""
 AT_ONCE = 16
 """Git folders that are listed, then brought to their heads: a listing is to be young when it is relied on."""
 MOST_DETAIL_CHARACTERS = 300
@@ -98,8 +100,9 @@ class FolderSync:
             done = self._sync(run_id, followed)
         except LeaseLost:
             raise
-        except BackupError as error:
-            _log.warning("the folders' branches wait for the next backup: %s", error, extra={"run_id": run_id})
+        except Exception as error:  # noqa: BLE001 - whatever people pushed, the backup itself is done and ends
+            told = "the folders' branches wait for the next backup: %s"
+            _log.error(told, redact(str(error)), extra={"run_id": run_id, "action": "gitfolder.sync"})
             reason = f"the branches of Git folders wait for the next backup: {redact(str(error))}"
             self._findings.record_notices(run_id, _SOURCE, [Notice(self._prefix, "folder_branches_behind", reason)])
             return False
@@ -119,7 +122,7 @@ class FolderSync:
             present = [f for f in followed if not _is_away(here.looks.get(f.path))]
             at = {path: look.remote.commit for path, look in here.looks.items() if look.on_branch and look.remote}
             found = self._edits.find(at, present, heads)
-            ready = [edits for edits in found if self._is_as_backed_up(edits.folder, here)]
+            ready = [e for e in found if self._is_bounded(e, here) and self._is_as_backed_up(e.folder, here)]
             gone = self._vanished([f for f in present if f.path in at], here)
             target, came = self._bring(ready, gone, mark.commit, here, still_held)
             waiting = {edits.folder.path for edits in found} - {one.edits.folder.path for one in came}
@@ -129,6 +132,15 @@ class FolderSync:
         self._pull({f.path for f in converted if f.path not in waiting}, came, here)
         self._enter(here)
         return here
+
+    @staticmethod
+    def _is_bounded(edits: BranchEdits, here: _Pass) -> bool:
+        """Whether so much at once is what a Git folder may hold: more is for people to look at."""
+        count = len({file for commit in edits.commits for file in commit.files})
+        if count > MOST_FILES:
+            told = f"{count:,} files were committed to its branch at once, and {MOST_FILES:,} are taken at most"
+            here.looks[edits.folder.path] = Look(Standing.REFUSED, told)
+        return count <= MOST_FILES
 
     def _settle(self, here: _Pass) -> None:
         """Forget what was brought and is in the last backup by now."""
@@ -155,11 +167,11 @@ class FolderSync:
             if not is_settled or not (ready or gone):
                 return ground, []
             try:
-                ground = self._edits.withdraw(gone, ground, still_held) if gone else ground
+                ground = self._edits.withdraw(gone, ground, last, still_held) if gone else ground
                 if not ready:
                     return ground, []
                 return self._edits.bring(
-                    ready, ground, self._entries(here), still_held, lambda one: self._tell(one, here)
+                    ready, ground, last, self._entries(here), still_held, lambda one: self._tell(one, here)
                 )
             except RemoteMoved:
                 continue
@@ -180,7 +192,8 @@ class FolderSync:
         entries = self._checkpoint(here)
         if all(tree.get(e.file) in (e.blob, known.get(e.file, e.blob)) for e in entries.values()):
             return head, True
-        return self._edits.brought_since(last, head), False
+        pushed = self._brought.ground(last)
+        return (pushed if pushed and self._repository.contains(head, pushed) else last), False
 
     def _tell(self, one: BroughtEdits, here: _Pass) -> None:
         self._recorder.record_all([entry_of(one, here.run_id)])

@@ -1,0 +1,100 @@
+"""Whatever people push to Git folders' branches or to the backup branch, it does no more than it may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.memory.commits import MemoryCommit
+from local.memory.world import World, succeeded
+from shared.services.git_folders import sync
+from tests.git_folders import Editor, write
+from tests.together import check_together, codes, commit, converted, notebook
+
+ACME, BRANCH = "/Clients/acme", "folders/acme"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Three clients, each a Git folder."""
+    return converted(World(tmp_path))
+
+
+def test_a_persons_message_does_not_pass_for_one_of_the_backup(world: World) -> None:
+    message = "mine\n\nBackup-Run: 20260101T000000Z-aaaaaa\nBackup-Commit: " + "a" * 40
+    commit(world, BRANCH, {"job_0.py": notebook("# theirs")}, message=message)
+    world.back_up()
+    remote: Any = world.remote
+    (text,) = [c.message for _, c in remote.history(remote.head) if "Backup-Folder-Commit" in c.message]
+    assert [line for line in text.splitlines() if line.startswith("Backup-")] == [text.splitlines()[-1]]
+    check_together(world)
+
+
+def test_links_and_other_repositories_are_left_and_named(world: World) -> None:
+    remote: Any = world.remote
+    remote.irregular |= {"link.py", "job_0.py"}
+    commit(world, BRANCH, {"link.py": "/etc/passwd", "job_0.py": "elsewhere", "job_3.r": notebook("# theirs", "R")})
+    run = world.back_up()
+    assert codes(run) == {"folder_edit_left": 2, "folder_edits_merged": 1}
+    check_together(world)
+    assert world.model.find(f"{ACME}/link.py") is None
+    assert world.model.get(f"{ACME}/job_3").source() == notebook("# theirs", "R").encode()
+
+
+def test_more_at_once_than_a_folder_may_hold_is_for_people(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "MOST_FILES", 3)
+    commit(world, BRANCH, {f"n_{number}.py": notebook(f"# {number}") for number in range(4)})
+    run = world.back_up()
+    assert (succeeded(run), codes(run)) == (True, {"folder_refused": 1})
+    assert world.backed_up() == world.notebooks()
+    assert codes(world.back_up()) == {}
+
+
+def test_a_commit_on_the_backup_branch_that_passes_for_a_brought_one_reaches_no_workspace(world: World) -> None:
+    remote: Any = world.remote
+    write(world, f"{ACME}/job_3", "# live", "R")
+
+    def push() -> None:
+        """After the run's own push: an edit of a backed-up notebook, with all that the backup writes of itself."""
+        tree = dict(remote.commits[remote.head].tree)
+        tree["acme/job_0.py"] = remote.add(notebook("# forged").encode())
+        who = "Notebook Backup <notebook-backup@localhost> 2026-01-01T00:00:00+00:00"
+        text = f"mine\n\nBackup-Folder-Commit: {'a' * 40}\n"
+        remote.head = remote.enter(MemoryCommit(remote.head, tree, text, f"{who} {who}", world.clock.now()))
+
+    tap = Editor("before", "branches.heads(", push)
+    world.process(tap)
+    assert succeeded(world.back_up())
+    assert tap.acted
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# 0").encode()
+    world.process()
+    assert codes(world.back_up()) == {"conflict_overruled": 1}
+    check_together(world)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# 0").encode()
+
+
+def test_whatever_goes_wrong_with_git_folders_the_backup_itself_ends(world: World) -> None:
+    write(world, f"{ACME}/job_0", "# live")
+
+    def fail() -> None:
+        raise ValueError("what nobody thought of")
+
+    world.process(Editor("before", "branches.heads(", fail))
+    run = world.back_up()
+    assert (succeeded(run), codes(run)) == (True, {"folder_branches_behind": 1})
+    world.process()
+    world.back_up()
+    check_together(world)
+
+
+def test_a_name_that_git_would_show_otherwise_keeps_its_folder_where_it_is(world: World) -> None:
+    write(world, f"{ACME}/con", "# a device, to some file systems")
+    before = set(world.notebooks())
+    assert codes(world.back_up()) == {"folder_refused": 1}
+    assert codes(world.back_up()) == {}
+    assert set(world.notebooks()) == before
+    world.model.apply("move", "ada", path=f"{ACME}/con", to=f"{ACME}/connect")
+    world.back_up()
+    check_together(world)

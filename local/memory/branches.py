@@ -85,9 +85,9 @@ class MemoryBranches:
                 waiting += [(name, True), *((p, False) for p in (commit.merged, commit.parent) if p)]
         return list(found)
 
-    def irregular(self, commit: str) -> set[str]:
-        """See `FolderBranches.irregular`: what tests put into `remote.irregular`."""
-        return {file for file in self.remote.commits[commit].tree if file in self.remote.irregular}
+    def modes(self, commit: str) -> dict[str, str]:
+        """See `FolderBranches.modes`: what tests put into `remote.modes`."""
+        return {file: self.remote.modes[file] for file in self.remote.commits[commit].tree if file in self.remote.modes}
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""

@@ -28,7 +28,7 @@ class MemoryRemote:
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, Tag] = field(default_factory=dict)
     default_branch: str = "main"
-    irregular: set[str] = field(default_factory=set)
+    modes: dict[str, str] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def history(self, commit: str | None) -> Iterator[tuple[str, MemoryCommit]]:

@@ -14,7 +14,16 @@ from shared.adapters.git_log import GitLog
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import person, quoted
 from shared.errors import RepositoryError
-from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchCommit, BranchHead, BranchMove, Link
+from shared.protocols.folder_branches import (
+    PLAIN,
+    SUBMODULE,
+    BackupCommit,
+    BranchChain,
+    BranchCommit,
+    BranchHead,
+    BranchMove,
+    Link,
+)
 from shared.protocols.repository import Signature
 
 MOST_FOLLOWED = 200
@@ -22,7 +31,6 @@ MOST_FOLLOWED = 200
 MOST_REFS = 1_000
 """Refs in one push or fetch: Azure Repos answers each with a line, within its time for a request."""
 _PRIVATE = "refs/backup/"
-_REGULAR = (b"100644", b"100755")
 _SYMREF = re.compile(r"^ref: refs/heads/(\S+)\tHEAD$", re.MULTILINE)
 _FIELDS = ("%H", "%an", "%ae", "%at", "%cn", "%ce", "%ct", "%B")
 _NOT_SPARSE = ["-c", "pack.useSparse=false"]
@@ -80,11 +88,12 @@ class GitBranches:
             for e in log.read_edits(data)
         ]
 
-    def irregular(self, commit: str) -> set[str]:
-        """See `FolderBranches.irregular`."""
+    def modes(self, commit: str) -> dict[str, str]:
+        """See `FolderBranches.modes`."""
         data = self._mirror.remote_bytes("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
         rows = (row.split(b"\t", 1) for row in data.split(b"\0") if row)
-        return {name.decode("utf-8", "surrogateescape") for meta, name in rows if meta.split()[0] not in _REGULAR}
+        found = ((name.decode("utf-8", "surrogateescape"), meta.split()[0].decode()) for meta, name in rows)
+        return {name: mode for name, mode in found if mode != PLAIN}
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""
@@ -111,7 +120,7 @@ class GitBranches:
     def build(self, chains: Sequence[BranchChain]) -> list[str]:
         """See `FolderBranches.build`."""
         group = f"{_PRIVATE}{uuid.uuid4().hex}"
-        self._mirror.bring_blobs(b for chain in chains for link in chain.links for b in link.files.values() if b)
+        self._mirror.bring_blobs(blob for chain in chains for link in chain.links for blob in _blobs(link))
         self._mirror.fast_import(_stream(group, chains))
         text = self._mirror.text("read the commits", "for-each-ref", "--format=%(refname) %(objectname)", group)
         made = dict(line.split() for line in text.splitlines())
@@ -246,8 +255,15 @@ def _commit_text(ref: str, mark: int, link: Link, before: str | None) -> bytes:
     # An empty path is the root: the commit's tree is the very object.
     begin = head + b"data %d\n%s\n%sM 040000 %s \n" % (len(text), text, above, link.tree.encode())
     gone = b"".join(b"D %s\n" % quoted(file) for file, blob in sorted(link.files.items()) if blob is None)
-    changed = ((quoted(file), blob.encode()) for file, blob in sorted(link.files.items()) if blob is not None)
-    return begin + gone + b"".join(b"M 100644 %s %s\n" % (blob, file) for file, blob in changed)
+    changed = ((f, blob, link.modes.get(f, PLAIN)) for f, blob in sorted(link.files.items()) if blob is not None)
+    return begin + gone + b"".join(b"M %s %s %s\n" % (m.encode(), b.encode(), quoted(f)) for f, b, m in changed)
+
+
+def _blobs(link: Link) -> Iterator[str]:
+    """What a link names beside its tree; another repository's commit is in none of ours."""
+    for file, blob in link.files.items():
+        if blob is not None and link.modes.get(file) != SUBMODULE:
+            yield blob
 
 
 def _commit(row: list[str]) -> BackupCommit:

@@ -26,7 +26,7 @@ def commit_stream(
         yield b"D %s\n" % quoted(file)
     for write in writes:
         if isinstance(write, PointFile):
-            yield b"M 100644 %s %s\n" % (write.blob.encode(), quoted(write.file))
+            yield b"M %s %s %s\n" % (write.mode.encode(), write.blob.encode(), quoted(write.file))
         else:
             yield b"M 100644 inline %s\ndata %d\n" % (quoted(write.file), write.size)
             yield from write.chunks

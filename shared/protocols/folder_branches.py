@@ -8,6 +8,9 @@ from typing import Protocol
 
 from shared.protocols.repository import Signature
 
+PLAIN, EXECUTABLE, SUBMODULE = "100644", "100755", "160000"
+"""Modes of a tree's entries."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackupCommit:
@@ -24,7 +27,8 @@ class Link:
     """A commit to make: its root tree, by id, and whose work it is.
 
     With `onto` it is a merge: it follows on that commit first, and on the one before it in the chain second.
-    `files` differ from the tree: their blobs, which the remote holds, or None for those that are left out.
+    `files` differ from the tree: their blobs, which the remote holds, or None for those that are left out; `modes`
+    are those of files that are no plain ones.
     """
 
     tree: str
@@ -33,6 +37,7 @@ class Link:
     message: str
     onto: str | None = None
     files: Mapping[str, str | None] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,11 @@ class FolderBranches(Protocol):
         """
         ...
 
-    def irregular(self, commit: str) -> set[str]:
-        """What is no regular file in a commit's tree: links, and other repositories."""
+    def modes(self, commit: str) -> dict[str, str]:
+        """The modes of what is more than a plain file in a commit's tree, as Git writes them.
+
+        `EXECUTABLE` is a file, too; links and other repositories are none.
+        """
         ...
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:

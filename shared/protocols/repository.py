@@ -19,10 +19,11 @@ class WriteFile:
 
 @dataclass(frozen=True, slots=True)
 class PointFile:
-    """Put an existing Git blob, by its object id, into the tree at `file`."""
+    """Put an existing Git blob, by its object id, into the tree at `file`, with a mode as Git writes it."""
 
     file: str
     blob: str
+    mode: str = "100644"
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,7 @@ def test_no_name_and_no_message_passes_for_something_else(tmp_path: Path) -> Non
     odd = b"commit refs/heads/folders/a\nauthor x\x02y\x01z <a\x02b@c> 1767312000 +0000\n"
     odd += b"committer p\x02q <d\x02e@f> 1767312000 +0000\ndata 21\nsubject\x02\x01\n\nBackup-\x01\x02\n"
     odd += b"M 100644 inline x.py\ndata 1\n2\nM 120000 inline link\ndata 4\n/etc\n"
+    odd += b"M 100755 inline run.sh\ndata 2\n#!\n"
     odd += b"M 160000 " + b"1" * 40 + b" sub\ndone\n"
     feed = ["git", "-C", str(served), "fast-import", "--quiet", "--done"]
     subprocess.run(feed, input=odd, check=True)
@@ -207,10 +208,16 @@ def test_no_name_and_no_message_passes_for_something_else(tmp_path: Path) -> Non
     tip = branches.heads("folders/")["folders/a"]
     (described,) = branches.describe([tip]).values()
     assert described.message.startswith("subject\x02\x01")
-    assert branches.irregular(tip) == {"link", "sub"}
+    assert branches.modes(tip) == {"link": "120000", "sub": "160000", "run.sh": "100755"}
     (told,) = branches.since(tip, None)
     assert (told.commit, told.author.name, told.author.email) == (tip, "x\x02y\x01z", "a\x02b@c")
-    (made,) = branches.build([BranchChain(tip, (Link(described.tree, ADA, US, "again\n"),))])
+    kept = fresh.tree(tip)
+    link = Link(
+        described.tree, ADA, US, "again\n", None, {**kept, "x.py": None, "y.py": kept["x.py"]}, branches.modes(tip)
+    )
+    (made,) = branches.build([BranchChain(tip, (link,))])
+    assert fresh.tree(made).keys() == {"y.py", "link", "sub", "run.sh"}
+    assert branches.modes(made) == branches.modes(tip)
     assert branches.push([BranchMove("folders/a", made)]) == set()
     (found,) = branches.edits(made, tip)
     assert (found.author.name, found.committer) == ("Ada", "backup@example.com")

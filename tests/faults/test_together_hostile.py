@@ -34,7 +34,7 @@ def test_a_persons_message_does_not_pass_for_one_of_the_backup(world: World) -> 
 
 def test_links_and_other_repositories_are_left_and_named(world: World) -> None:
     remote: Any = world.remote
-    remote.irregular |= {"link.py", "job_0.py"}
+    remote.modes |= {"link.py": "120000", "job_0.py": "160000"}
     commit(world, BRANCH, {"link.py": "/etc/passwd", "job_0.py": "elsewhere", "job_3.r": notebook("# theirs", "R")})
     run = world.back_up()
     assert codes(run) == {"folder_edit_left": 2, "folder_edits_merged": 1}

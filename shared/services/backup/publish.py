@@ -167,7 +167,7 @@ class PublishService:
         text = f"Merge the backup of {self._root} into {self._target}\n\nBackup-Commit: {ground}\n"
         (root,) = self._branches.subtrees([ground], [""]).values()
         # From the backup's side: what people keep on the protected branch is little, the notebooks are many.
-        link = Link(root, who, who, text, head, found.beside(there, ours))
+        link = Link(root, who, who, text, head, found.beside(there, ours), self._branches.modes(head))
         (tip,) = self._branches.build([BranchChain(ground, (link,))])
         branch = f"{self._topics}{run_id}"
         known_tip = self._branches.heads(branch).get(branch)

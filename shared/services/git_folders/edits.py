@@ -14,7 +14,7 @@ from shared.domain.folder_branches import followed_commit
 from shared.domain.folder_merges import FolderMerge, Refusal, changed_files, is_notebook, may_be_notebook, merge
 from shared.domain.manifest import ManifestEntry
 from shared.protocols import PointFile, Repository, Signature
-from shared.protocols.folder_branches import BranchCommit, FolderBranches
+from shared.protocols.folder_branches import EXECUTABLE, PLAIN, BranchCommit, FolderBranches
 from shared.services.audit.export import SYSTEM
 from shared.services.git_folders.branches import Merging
 from shared.services.git_folders.brought import BroughtStore
@@ -41,11 +41,15 @@ class BranchEdits:
 
 @dataclass(frozen=True, slots=True)
 class BroughtEdits:
-    """What came of a folder's edits: by file below the folder who made it, and what was left with the reason."""
+    """What came of a folder's edits: by file below the folder who made it, and what was left with the reason.
+
+    `modes` are those of files that are no plain ones.
+    """
 
     edits: BranchEdits
     merge: FolderMerge
     owners: Mapping[str, BranchCommit]
+    modes: Mapping[str, str]
 
 
 class EditMerger:
@@ -149,11 +153,12 @@ class EditMerger:
     ) -> BroughtEdits:
         start = _start(edits.folder)
         base, theirs = self._repository.tree(edits.merging.base), self._repository.tree(edits.tip)
+        modes = self._branches.modes(edits.tip)
         merged = merge(
             base,
             theirs,
             {file[len(start) :]: blob for file, blob in whole.items() if file.startswith(start)},
-            irregular=self._branches.irregular(edits.tip),
+            irregular={f for f, mode in modes.items() if mode != EXECUTABLE},
             seen=base if edits.seen == edits.merging.base else self._repository.tree(edits.seen),
             backed_up={e.file[len(start) :] for e in entries.values()},
             shown_as_notebook=self._notebooks(base, theirs).__contains__,
@@ -161,7 +166,7 @@ class EditMerger:
         )
         owners = {file: commit for commit in edits.commits for file in commit.files}
         # What a merge commit itself makes of its parents is in none of theirs.
-        return BroughtEdits(edits, merged, {f: owners.get(f, edits.commits[-1]) for f in merged.brought})
+        return BroughtEdits(edits, merged, {f: owners.get(f, edits.commits[-1]) for f in merged.brought}, modes)
 
     def _notebooks(self, base: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
         """Of the changed files, those that a Git folder shows as notebooks, by their first line."""
@@ -178,7 +183,8 @@ class EditMerger:
         for commit in one.edits.commits:
             files = {f: one.merge.brought[f] for f, owner in one.owners.items() if owner is commit}
             deletes = [start + f for f, blob in sorted(files.items()) if blob is None]
-            writes = [PointFile(start + f, blob) for f, blob in sorted(files.items()) if blob is not None]
+            brought = ((f, blob) for f, blob in sorted(files.items()) if blob is not None)
+            writes = [PointFile(start + f, blob, one.modes.get(f, PLAIN)) for f, blob in brought]
             if files:
                 who = Signature(self._name, self._email, self._clock.now())
                 # A person's message must not pass for one of the backup's own.

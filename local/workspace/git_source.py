@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+MOST_PACKS = 100
 type Files = dict[str, str]
 """Files of a tree with their blob ids."""
 
@@ -84,6 +85,7 @@ class RemoteGit:
             asked = "".join(f"{i}\n" for i in missing).encode()
             self._git(remote, *fetch, "--filter=blob:none", "--stdin", "origin", given=asked)
             self._known.update(missing)
+            self._tidy(remote)
         data, found = self._git(remote, "cat-file", "--batch", given=listed), {}
         for name in wanted:
             header, _, data = data.partition(b"\n")
@@ -96,8 +98,16 @@ class RemoteGit:
         parts = (row.split(b"\t", 1) for row in rows if row)
         return {name.decode("utf-8", "surrogateescape"): meta.split()[2].decode() for meta, name in parts}
 
+    def _tidy(self, remote: Remote) -> None:
+        """Each fetch leaves a pack, and every command opens all of them."""
+        if len(list(self._path(remote).glob("objects/pack/*.pack"))) > MOST_PACKS:
+            self._git(remote, "repack", "-a", "-d", "-q")
+
+    def _path(self, remote: Remote) -> Path:
+        return self._folder / f"{hashlib.sha256(remote.url.encode()).hexdigest()[:16]}.git"
+
     def _git(self, remote: Remote, *arguments: str, given: bytes | None = None) -> bytes:
-        path = self._folder / f"{hashlib.sha256(remote.url.encode()).hexdigest()[:16]}.git"
+        path = self._path(remote)
         if not path.exists():
             subprocess.run(["git", "init", "--quiet", "--bare", str(path)], check=True)
             for name, value in (("url", remote.url), ("promisor", "true"), ("partialclonefilter", "blob:none")):

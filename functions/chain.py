@@ -108,13 +108,14 @@ def commit_orchestrator(context: df.DurableOrchestrationContext) -> Any:
 
 @blueprint.activity_trigger("slice")
 def commit_slice(slice: str) -> bool:
-    """One time slice; True when the active run is over."""
+    """One time slice; True when no run needs the committer."""
     with traced("commit_slice", services().runs.active() or ""):
         step = services().drive.drive()
         if step.done and step.run_id:
             # The run is over, whatever becomes of this.
             services().telling.endings.run_ended(step.run_id)
-    return step.done
+    # A run that began meanwhile found this committer alive, and started no other.
+    return step.done and services().runs.active() is None
 
 
 async def _ensure_committer(client: df.DurableOrchestrationClient) -> None:

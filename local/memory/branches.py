@@ -1,4 +1,4 @@
-"""The branches of Git folders in memory, over what a `MemoryRemote` holds."""
+"""The branches of Git folders in memory, over what a `MemoryServer` holds."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from local.memory.commits import MemoryCommit, Tree
+from local.memory.server import MemoryServer
 from shared.domain.folder_branches import EMPTY_TREE
 from shared.errors import RepositoryError
 from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchCommit, BranchHead, BranchMove
 from shared.protocols.repository import Signature
-
-if TYPE_CHECKING:
-    from local.memory.repository import MemoryRemote
 
 _PERSON = re.compile(r"(.*?) <(.*?)> (\S+)")
 
@@ -33,7 +30,7 @@ def tree_id(tree: Tree) -> str:
 class MemoryBranches:
     """See `shared.protocols.folder_branches.FolderBranches`. A commit stays its own until it is pushed."""
 
-    remote: MemoryRemote
+    remote: MemoryServer
     built: dict[str, MemoryCommit] = field(default_factory=dict)
     trees: dict[str, Tree] = field(default_factory=dict)
 

@@ -2,107 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.memory.branches import MemoryBranches
-from local.memory.commits import MemoryCommit, Tree
+from local.memory.commits import MemoryCommit, Tree, place, remove
+from local.memory.server import MemoryServer
 from local.memory.tags import MemoryTags
-from shared.domain.blob_ids import blob_id
-from shared.domain.tags import Tag
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
 
 
 @dataclass
-class MemoryRemote:
-    """What the server holds: blobs and commits by id, and the head of the one branch."""
-
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    commits: dict[str, MemoryCommit] = field(default_factory=dict)
-    head: str | None = None
-    branches: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, Tag] = field(default_factory=dict)
-    default_branch: str = "main"
-    modes: dict[str, str] = field(default_factory=dict)
-    lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def history(self, commit: str | None) -> Iterator[tuple[str, MemoryCommit]]:
-        """A commit and those before it, the newest first."""
-        while commit is not None:
-            found = self.commits[commit]
-            yield commit, found
-            commit = found.parent
+class MemoryRemote(MemoryServer):
+    """A server whose mirrors are made here."""
 
     def mirror(self, scratch: Path) -> MemoryRepository:
         """A repository for a new process; it keeps nothing in `scratch`."""
         del scratch
         return MemoryRepository(self)
 
-    def messages(self) -> dict[str, str]:
-        """The messages of the branch's commits by id, the newest first."""
-        return {name: commit.message for name, commit in self.history(self.head)}
-
-    def unchanged(self) -> list[str]:
-        """Commits of the backup that changed nothing."""
-        history = [(name, c) for name, c in self.history(self.head) if "\nBackup-Run: " in c.message]
-        return [name for name, c in history if c.parent and self.commits[c.parent].tree == c.tree]
-
-    def person_commits(self, files: dict[str, bytes | None], author: str = "somebody") -> str:
-        """A commit by a person on the branch; a file given as None is removed."""
-        with self.lock:
-            tree = dict(self.commits[self.head].tree) if self.head else {}
-            for file, data in files.items():
-                _remove(tree, file)
-                if data is not None:
-                    _place(tree, file, self.add(data))
-            self.head = self.enter(MemoryCommit(self.head, tree, "change", author, self._last_moment()))
-            return self.head
-
-    def _last_moment(self) -> datetime:
-        return self.commits[self.head].when if self.head else datetime(1970, 1, 1, tzinfo=UTC)
-
-    def move(self, commit: str | None) -> None:
-        """Move the branch to any commit, as a forced push does; None deletes it."""
-        with self.lock:
-            self.head = commit
-
-    def empty(self) -> None:
-        """Put an empty repository in its place."""
-        with self.lock:
-            self.head = None
-            self.branches.clear()
-            self.tags.clear()
-            self.commits.clear()
-            self.blobs.clear()
-
-    def contents(self) -> dict[str, bytes]:
-        """The branch's files with their bytes."""
-        tree = self.commits[self.head].tree if self.head else {}
-        return {file: self.blobs[blob] for file, blob in tree.items()}
-
-    def add(self, data: bytes) -> str:
-        """Keep a blob; returns its id."""
-        blob = blob_id(data)
-        self.blobs[blob] = data
-        return blob
-
-    def enter(self, commit: MemoryCommit) -> str:
-        """Keep a commit; returns its id."""
-        text = repr((commit.parent, commit.merged, sorted(commit.tree.items()), commit.message, commit.author))
-        name = hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-        self.commits[name] = commit
-        return name
-
 
 class MemoryRepository:
     """See `shared.protocols.Repository`: one mirror of a remote. A commit stays its own until it is pushed."""
 
-    def __init__(self, remote: MemoryRemote) -> None:
+    def __init__(self, remote: MemoryServer) -> None:
         self._remote = remote
         self._built: dict[str, MemoryCommit] = {}
 
@@ -140,9 +65,9 @@ class MemoryRepository:
         before = self._commit(parent).tree if parent else {}
         tree = dict(before)
         for file in deletes:
-            _remove(tree, file)
+            remove(tree, file)
         for write in writes:
-            _place(tree, write.file, write.blob if isinstance(write, PointFile) else self._blob(write))
+            place(tree, write.file, write.blob if isinstance(write, PointFile) else self._blob(write))
         if parent and tree == before:
             return None
         people = " ".join(f"{p.name} <{p.email}> {p.when.isoformat()}" for p in (author, committer))
@@ -256,18 +181,3 @@ def _changes(before: Tree, after: Tree) -> Iterator[FileChange]:
         yield FileChange(file, after[file], old)
     for file in sorted(before.keys() - after.keys() - moved):
         yield FileChange(file, None)
-
-
-def _remove(tree: Tree, file: str) -> None:
-    for name in [f for f in tree if f == file or f.startswith(f"{file}/")]:
-        del tree[name]
-
-
-def _place(tree: Tree, file: str, blob: str) -> None:
-    """As Git does: a file takes the place of a folder of its name, and of files on the way to it."""
-    _remove(tree, file)
-    parent = file
-    while "/" in parent:
-        parent = parent.rpartition("/")[0]
-        tree.pop(parent, None)
-    tree[file] = blob

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
+from local.memory.server import MemoryServer
 from shared.domain.tags import Tag
 from shared.errors import RepositoryError
 from shared.protocols import Signature
-
-if TYPE_CHECKING:
-    from local.memory.repository import MemoryRemote
 
 
 class MemoryTags:
     """See `shared.protocols.tags.Tags`."""
 
-    def __init__(self, remote: MemoryRemote) -> None:
+    def __init__(self, remote: MemoryServer) -> None:
         self._remote = remote
 
     def all(self) -> list[Tag]:

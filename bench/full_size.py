@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tempfile
-import threading
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-import psutil
 import typer
 
+from bench.peaks import Peak, git_megabytes
 from local.lab import Lab, git
 from local.system import LocalSystem, SystemOptions
 
@@ -47,33 +45,9 @@ def main(
                 print(json.dumps({"equal": same, "fsck": fsck or "clean", "clone_git_mb": size_mb}), flush=True)
 
 
-class GitPeak:
-    """The highest resident memory of any git process below this one, sampled every 20 ms."""
-
-    def __init__(self) -> None:
-        self.megabytes = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._stop.wait(0.02):
-            for child in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    if child.name().startswith("git"):
-                        self.megabytes = max(self.megabytes, round(child.memory_info().rss / 2**20, 1))
-
-
 def _show(name: str, lab: Lab) -> None:
     lab.control("reset_stats", {})
-    with GitPeak() as peak:
+    with Peak(git_megabytes, 0.02) as peak:
         run = lab.back_up()
     stats: dict[str, Any] = lab.control("stats").json()
     kept = {

@@ -25,11 +25,19 @@ def install_azurite() -> Path:
 class Azurite:
     """Blob, queue and table service on loopback; a second start with the same folder has the same data and key.
 
-    With a certificate of its `own` it serves HTTPS, and takes tokens of identities, too.
+    With a certificate of its `own` it serves HTTPS, and takes tokens of identities, too. Every request becomes
+    a line of `access_log`, in Apache's common format, where one is named.
     """
 
-    def __init__(self, data_dir: Path, *, in_memory: bool = False, own: OwnCertificate | None = None) -> None:
-        self._data, self._in_memory, self._own = data_dir, in_memory, own
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        in_memory: bool = False,
+        own: OwnCertificate | None = None,
+        access_log: Path | None = None,
+    ) -> None:
+        self._data, self._in_memory, self._own, self._access_log = data_dir, in_memory, own, access_log
         self._process: ChildProcess | None = None
         self._ports: dict[str, int] = {}
         self._key = ""
@@ -62,8 +70,8 @@ class Azurite:
         self._data.mkdir(parents=True, exist_ok=True)
         self._key = self._stored_key()
         self._ports = {name: free_port() for name in ("blob", "queue", "table")}
-        argv = [str(NODE), str(script), "--location", str(self._data), "--silent", "--disableTelemetry"]
-        argv += ["--skipApiVersionCheck"]
+        argv = [str(NODE), str(script), "--location", str(self._data), "--disableTelemetry"]
+        argv += ["--skipApiVersionCheck", *([] if self._access_log else ["--silent"])]
         argv += ["--inMemoryPersistence"] if self._in_memory else []
         if self._in_memory:
             argv = [a for i, a in enumerate(argv) if a != "--location" and argv[i - 1] != "--location"]
@@ -73,7 +81,7 @@ class Azurite:
         for name, port in self._ports.items():
             argv += [f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port)]
         environment = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self._key}"}
-        self._process = ChildProcess("Azurite", argv, self._data / "azurite.log", environment)
+        self._process = ChildProcess("Azurite", argv, self._access_log or self._data / "azurite.log", environment)
         self._process.wait_until(lambda: all(port_answers(port) for port in self._ports.values()))
 
     def stop(self) -> None:

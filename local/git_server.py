@@ -65,6 +65,7 @@ class GitServer:
         self._repos = AzureRepos(self._repository, data / "pull-requests.json")
         self.refusals: list[dict[str, Any]] = []
         self.calls: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
 
     def app(self) -> web.Application:
         """The web application."""
@@ -115,8 +116,8 @@ class GitServer:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        feeding = asyncio.create_task(_feed(request, process))
-        response = await _answer(request, process, lose_answer)
+        feeding = asyncio.create_task(_feed(request, process, self.bytes))
+        response = await _answer(request, process, lose_answer, self.bytes)
         await feeding
         await process.wait()
         if lose_answer and request.transport:
@@ -185,7 +186,7 @@ class GitServer:
 
     async def _control_stats(self, request: web.Request) -> web.Response:
         self._check_control(request)
-        return web.json_response({"calls": dict(self.calls)})
+        return web.json_response({"calls": dict(self.calls), "bytes": dict(self.bytes)})
 
 
 def person_commits(repository: Path, branch: str, files: dict[str, str | None], author: str) -> None:
@@ -201,10 +202,12 @@ def person_commits(repository: Path, branch: str, files: dict[str, str | None], 
     subprocess.run(command, input=stream, check=True)
 
 
-async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> None:
+async def _feed(request: web.Request, process: asyncio.subprocess.Process, seen: Counter[str]) -> None:
+    """Hand a request's body to git; what comes is counted as `received`."""
     assert process.stdin  # noqa: S101 - asked for above
     try:
         async for part in request.content.iter_chunked(CHUNK_BYTES):
+            seen["received"] += len(part)
             process.stdin.write(part)
             await process.stdin.drain()
         process.stdin.close()
@@ -212,8 +215,10 @@ async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> No
         return
 
 
-async def _answer(request: web.Request, process: asyncio.subprocess.Process, lose_answer: bool) -> web.StreamResponse:
-    """Turn the CGI answer into an HTTP one, streamed."""
+async def _answer(
+    request: web.Request, process: asyncio.subprocess.Process, lose_answer: bool, seen: Counter[str]
+) -> web.StreamResponse:
+    """Turn the CGI answer into an HTTP one, streamed; what git says is counted as `sent`."""
     assert process.stdout  # noqa: S101 - asked for above
     response = web.StreamResponse()
     while line := (await process.stdout.readline()).decode().strip():
@@ -225,6 +230,7 @@ async def _answer(request: web.Request, process: asyncio.subprocess.Process, los
     if not lose_answer:
         await response.prepare(request)
     while part := await process.stdout.read(CHUNK_BYTES):
+        seen["sent"] += len(part)
         if not lose_answer:
             await response.write(part)
     return response

@@ -109,6 +109,21 @@ class Lab:
         )
         return dict(found["secrets"])
 
+    def vault_calls(self) -> int:
+        """How many operations the vault was asked for; 0 where none is embedded."""
+        if self.system.azure is None:
+            return 0
+        return int(self._azure_control(f"{self._azure.settings()['KEY_VAULT_URI']}/control/vault", {})["calls"])
+
+    def git_stats(self) -> dict[str, Any]:
+        """Calls by Git service, and the bytes that the Git server `received` and `sent`."""
+        base = "/".join(self.system.git_url.split("/")[:3])
+        headers = {"Authorization": f"Bearer {self.system.secrets['control']}"}
+        answer = requests.get(f"{base}/control/stats", headers=headers, timeout=60)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     @property
     def _azure(self) -> EmbeddedAzure:
         if self.system.azure is None:

@@ -39,7 +39,8 @@ class SystemOptions:
 
     `settings` go before the environment's; what neither names is embedded.
     `invisible_seconds` is how long a message stays hidden that a host took and did not settle. With
-    `shifted`, app and workspace go by a clock that can be put forward.
+    `shifted`, app and workspace go by a clock that can be put forward. With `metered`, the storage's requests and
+    the functions' invocations are written down, each in a file of `LocalSystem`.
     """
 
     data: Path
@@ -52,6 +53,7 @@ class SystemOptions:
     plain: bool = False
     invisible_seconds: int = 600
     shifted: bool = False
+    metered: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +84,16 @@ class LocalSystem:
         return str(json.loads((self.options.data / "host" / "keys.json").read_text())["master"])
 
     @property
+    def storage_log(self) -> Path:
+        """The storage's requests, a line each, of a metered system."""
+        return self.options.data / "logs" / "storage.log"
+
+    @property
+    def invocations(self) -> Path:
+        """The functions' invocations of a metered system, see `local.functions_host.invocations`."""
+        return self.options.data / "logs" / "invocations.jsonl"
+
+    @property
     def clock(self) -> ShiftedClock:
         """The time of a system with a clock that can be put forward."""
         return ShiftedClock(self.options.data / "clock")
@@ -110,6 +122,7 @@ class LocalSystem:
         arguments = [str(port), str(self.options.data / "host"), "--app-dir", str(ROOT)]
         arguments += ["--invisible-seconds", str(self.options.invisible_seconds)]
         arguments += ["--crash-at", crash_at] if crash_at else []
+        arguments += ["--invocations", str(self.invocations)] if self.options.metered else []
         arguments += self._clock_arguments
         host = self._spawn("functions-host", "local.functions_host", arguments, self.settings)
         keys = self.options.data / "host" / "keys.json"
@@ -196,7 +209,8 @@ class LocalSystem:
         """By the account's key, or, where the settings say so, by the app's identity."""
         by_identity = self.azure is not None and "AzureWebJobsStorage__credential" in self.given
         own = self.azure.certificate if self.azure and by_identity else None
-        self._azurite = Azurite(self.options.data / "azurite", own=own)
+        log = self.storage_log if self.options.metered else None
+        self._azurite = Azurite(self.options.data / "azurite", own=own, access_log=log)
         self._azurite.start()
         connection = {"AzureWebJobsStorage": self._azurite.connection_string}
         return self._azurite.identity_settings if by_identity else connection

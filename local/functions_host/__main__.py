@@ -20,6 +20,7 @@ from local.faults.taps import tapped
 from local.functions_host.app_loader import LoadedFunction, Send, load_app, load_host_json
 from local.functions_host.durable_engine import DurableEngine, DurableStore
 from local.functions_host.http import HttpFront, Keys, client_binding
+from local.functions_host.invocations import Recorder
 from local.functions_host.queues import INVISIBLE_SECONDS, QueueListener, QueueOptions, send_message
 from local.functions_host.timers import TimerListener
 from local.git_server import serve
@@ -34,14 +35,18 @@ def main(
     crash_at: str | None = None,
     invisible_seconds: int = INVISIBLE_SECONDS,
     clock_file: Path | None = None,
+    invocations: Path | None = None,
 ) -> None:
     """Load the app, start its listeners, and serve; die at the point called `crash_at`, if one is named.
 
-    `clock_file` says by how many seconds the app's clock is ahead.
+    `clock_file` says by how many seconds the app's clock is ahead. Invocations are written to the file that
+    `invocations` names.
     """
     settings = load_host_json(app_dir)
     decorate(lambda adapters: _around(adapters, crash_at, clock_file))
     functions = load_app(app_dir.resolve())
+    if invocations:
+        functions = Recorder(invocations).around(functions)
     client = client_binding(f"http://127.0.0.1:{port}")
     engine = _engine(functions, settings, data)
     prefix = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")

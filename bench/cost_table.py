@@ -11,10 +11,12 @@ from bench.cost_phase import Phase
 from bench.storage_log import CLASSES, FREE, POLL
 
 DAYS = 30
-TIMES_A_DAY = {"day": 1, "verification": 1, "five-minute timers, once": 288, "hourly timers, once": 24}
+TIMES_A_DAY = {"day": 1, "verification": 1, "five-minute timers": 288, "hourly timers": 24}
 """How often a day has each part; a first run is no part of a month."""
+TOLD_BY = {"five-minute timers": "watchdog", "hourly timers": "send_digests"}
+"""The function whose executions tell how often a part was done: its schedule may come while it is measured."""
 INSTANCE_GB = 2.0
-GB, MB = 1e9, 1e6
+GB, MB, KB = 1e9, 1e6, 1e3
 YOURS = "yours"
 
 
@@ -84,31 +86,39 @@ def read_prices(path: Path) -> dict[str, Price]:
 
 
 def counted_table(found: Sequence[Measured]) -> str:
-    """One row for each quantity, one column for each part of each size."""
-    columns = [(m, p) for m in found for p in m.phases]
+    """For each size one row for each quantity that is not nothing, one column for each part; then what is stored."""
+    return "\n".join([*map(_parts_table, found), _stored_table(found)])
+
+
+def _parts_table(measured: Measured) -> str:
+    parts = measured.phases
     rows = [
-        ["", *(f"{m.size.notebooks:,}: {p.name}" for m, p in columns)],
-        ["---"] * (1 + len(columns)),
-        ["seconds", *(f"{p.seconds:,.0f}" for _, p in columns)],
-        ["workspace calls", *(f"{sum(p.workspace_calls.values()):,}" for _, p in columns)],
-        ["of these refused (429)", *(f"{p.workspace_refused:,}" for _, p in columns)],
+        _row("seconds", (f"{p.seconds:,.0f}" for p in parts)),
+        _row("workspace calls", (f"{sum(p.workspace_calls.values()):,}" for p in parts)),
+        _row("of these refused (429)", (f"{p.workspace_refused:,}" for p in parts)),
         *(
-            [f"{service}: {kind}", *(f"{p.storage.get(service, {}).get(kind, 0):,}" for _, p in columns)]
+            _row(f"{service}: {kind}", (f"{p.storage.get(service, {}).get(kind, 0):,}" for p in parts))
             for service, kinds in CLASSES.items()
             for kind in kinds
         ),
-        ["executions", *(f"{sum(p.executions.values()):,}" for _, p in columns)],
-        ["active seconds", *(f"{sum(p.active_seconds.values()):,.1f}" for _, p in columns)],
-        ["GB-s", *(f"{_gb_seconds(p):,.0f}" for _, p in columns)],
-        ["peak memory, MiB", *(f"{p.peak_mb:,.0f}" for _, p in columns)],
-        ["log lines", *(f"{p.telemetry_items.get('MessageData', 0):,}" for _, p in columns)],
-        ["all telemetry: items", *(f"{sum(p.telemetry_items.values()):,}" for _, p in columns)],
-        ["all telemetry: MB", *(f"{sum(p.telemetry_bytes.values()) / MB:,.2f}" for _, p in columns)],
-        ["sent to Git, MB", *(f"{p.git_bytes.get('received', 0) / MB:,.2f}" for _, p in columns)],
-        ["fetched from Git, MB", *(f"{p.git_bytes.get('sent', 0) / MB:,.2f}" for _, p in columns)],
-        ["vault operations", *(f"{p.vault_operations:,}" for _, p in columns)],
+        _row("executions", (f"{sum(p.executions.values()):,}" for p in parts)),
+        _row("active seconds", (f"{sum(p.active_seconds.values()):,.1f}" for p in parts)),
+        _row("GB-s", (f"{_gb_seconds(p):,.0f}" for p in parts)),
+        _row("peak memory, MiB", (f"{p.peak_mb:,.0f}" for p in parts)),
+        _row("log lines", (f"{p.telemetry_items.get('MessageData', 0):,}" for p in parts)),
+        _row("log lines, figures and traces: items", (f"{sum(p.telemetry_items.values()):,}" for p in parts)),
+        _row("log lines, figures and traces: kB", (f"{sum(p.telemetry_bytes.values()) / KB:,.0f}" for p in parts)),
+        _row("sent to Git, kB", (f"{p.git_bytes.get('received', 0) / KB:,.0f}" for p in parts)),
+        _row("fetched from Git, kB", (f"{p.git_bytes.get('sent', 0) / KB:,.0f}" for p in parts)),
+        _row("vault operations", (f"{p.vault_operations:,}" for p in parts)),
     ]
-    return _table(rows) + "\n" + _stored_table(found)
+    names = (p.name if _times(p) == 1 else f"{p.name}, {_times(p)} times" for p in parts)
+    head = [f"{measured.size.notebooks:,} notebooks", *names]
+    return _table([head, ["---"] * len(head), *(row for row in rows if set(row[1:]) - {"0", "0.0"})])
+
+
+def _row(name: str, cells: Iterable[str]) -> list[str]:
+    return [name, *cells]
 
 
 def _stored_table(found: Sequence[Measured]) -> str:
@@ -127,7 +137,7 @@ def _stored_table(found: Sequence[Measured]) -> str:
 
 def month(measured: Measured) -> dict[str, float]:
     """Quantities of thirty days by what is charged; what a day adds is stored for all of them, and nothing is freed."""
-    parts = [(DAYS * TIMES_A_DAY[p.name], p) for p in measured.phases if p.name in TIMES_A_DAY]
+    parts = [(DAYS * TIMES_A_DAY[p.name] / _times(p), p) for p in measured.phases if p.name in TIMES_A_DAY]
     first, second = measured.stored
     return {
         "compute, GB-s": sum(n * _gb_seconds(p) for n, p in parts),
@@ -141,6 +151,10 @@ def month(measured: Measured) -> dict[str, float]:
         "vault operations": sum(n * p.vault_operations for n, p in parts),
         "sent to Git, GB": sum(n * p.git_bytes.get("received", 0) for n, p in parts) / GB,
     }
+
+
+def _times(part: Phase) -> int:
+    return part.executions.get(TOLD_BY.get(part.name, ""), 1)
 
 
 def _after(days: int, first: int, second: int) -> float:

@@ -80,8 +80,8 @@ def _parts(meters: Meters, size: Size) -> Measured:
     for kept in stored:
         _print({**asdict(size), "stored": asdict(kept)})
     phases.append(part("verification", DAILY[1:]))
-    phases.append(part("five-minute timers, once", FIVE_MINUTES, METRICS_SECONDS))
-    phases.append(part("hourly timers, once", HOURLY, METRICS_SECONDS))
+    phases.append(part("five-minute timers", FIVE_MINUTES, METRICS_SECONDS))
+    phases.append(part("hourly timers", HOURLY, METRICS_SECONDS))
     return Measured(size, phases, stored)
 
 

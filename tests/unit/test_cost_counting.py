@@ -166,7 +166,7 @@ def _measured() -> Measured:
         telemetry_bytes={"MessageData": 1_000_000},
         vault_operations=3,
     )
-    timers = Phase("five-minute timers, once", active_seconds={"watchdog": 1.0}, executions={"watchdog": 1})
+    timers = Phase("five-minute timers", active_seconds={"watchdog": 2.0}, executions={"watchdog": 2, "look_around": 2})
     first = Phase("first run", active_seconds={"export": 1e6}, executions={"export": 1_000_000})
     stored = [Stored({"manifests": 10**9}, 1, 500, 1), Stored({"manifests": 3 * 10**9}, 2, 700, 1)]
     return Measured(Size(100, 10, 5), [first, day, timers], stored)
@@ -175,7 +175,7 @@ def _measured() -> Measured:
 def test_a_month_is_thirty_days_and_their_timers() -> None:
     found = month(_measured())
     assert found["compute, GB-s"] == 2 * (30 * 25 + 30 * 288)
-    assert found["executions"] == 30 * 5 + 30 * 288
+    assert found["executions"] == 30 * 5 + 30 * 288 * 2, "the timers' schedule came once while they were measured"
     assert (found["blob write"], found["queue operations"], found["vault operations"]) == (300, 150, 90)
     assert (found["blobs stored, GB"], found["logs and metrics, GB"]) == (1 + 30 * 2, 0.03)
     assert found["table rows stored, GB"] == (500 + 30 * 200) / 1e9
@@ -202,7 +202,10 @@ def test_tables_are_made_again_from_the_lines_of_a_measurement() -> None:
     lines = [json.dumps({**size, "part": dataclasses.asdict(p)}) for p in measured.phases]
     lines += [json.dumps({**size, "stored": dataclasses.asdict(s)}) for s in measured.stored]
     assert read_measured([*lines, "| a table |"]) == [measured]
-    assert "| queue: receive | 0 | 99 | 0 |" in counted_table([measured])
+    table = counted_table([measured])
+    assert "| first run | day | five-minute timers, 2 times |" in table
+    assert "| queue: receive | 0 | 99 | 0 |" in table
+    assert "queue: free" not in table, "nothing of this kind was asked"
 
 
 def test_invocations_are_written_down_at_both_ends(tmp_path: Path) -> None:

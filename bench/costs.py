@@ -1,6 +1,7 @@
 """What a backup asks of Azure, through the whole chain: a first run, a day, a verification, and the timers.
 
     python -m bench.costs --notebooks 70000 --notebooks 100000
+    python -m bench.costs --lines bench/measured-costs.jsonl --prices my-prices.json
 
 Azurite, a Git server over HTTP, a workspace that answers so many calls a second, a vault and the Functions host are
 real processes. Storage transactions are counted from Azurite's own log, executions and their times by the host, logs
@@ -34,6 +35,8 @@ HOURLY = ("watch_credentials", "send_digests")
 DAILY = ("daily_backup", "daily_verification")
 """The app's timer functions, by how often they run."""
 PRICES = Path(__file__).with_name("prices.json")
+MEASURED = Path(__file__).with_name("measured-costs.jsonl")
+"""The lines of the measurement that docs/costs.md shows."""
 LATENCY_MS = 30.0
 METRICS_SECONDS = 65.0
 """Metrics leave once a minute: after a part this long, they have left."""

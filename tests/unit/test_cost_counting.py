@@ -23,13 +23,14 @@ from bench.cost_table import (
     read_measured,
     read_prices,
 )
-from bench.costs import DAILY, FIVE_MINUTES, HOURLY, PRICES
+from bench.costs import DAILY, FIVE_MINUTES, HOURLY, MEASURED, PRICES
 from bench.storage_log import CLASSES, UnknownRequest, classify, count
 from bench.stored import entity_bytes
 from local.functions_host.app_loader import LoadedFunction
 from local.functions_host.invocations import Recorder
 from tests.registered import functions
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 REQUESTS = {
     ("blob", "write"): (
         "PUT /backup/backup/manifests/a.json.gz",
@@ -206,6 +207,14 @@ def test_tables_are_made_again_from_the_lines_of_a_measurement() -> None:
     assert "| first run | day | five-minute timers, 2 times |" in table
     assert "| queue: receive | 0 | 99 | 0 |" in table
     assert "queue: free" not in table, "nothing of this kind was asked"
+
+
+def test_the_tables_of_the_documentation_are_those_of_the_measurement() -> None:
+    found = read_measured(MEASURED.read_text().splitlines())
+    text = (ROOT / "docs" / "costs.md").read_text()
+    assert [m.size.notebooks for m in found] == [70_000, 100_000]
+    for table in (*counted_table(found).split("\n\n"), month_table(found, read_prices(PRICES))):
+        assert table.strip() in text
 
 
 def test_invocations_are_written_down_at_both_ends(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from local.lab import Lab
 from local.system import REPOSITORY, LocalSystem, SystemOptions
 
 NOTEBOOKS = 200
-QUIET_SECONDS = 7.0
-"""Longer than the five seconds in which log records leave."""
+QUIET_SECONDS = 12.0
+"""Much longer than the five seconds in which log records leave."""
 QUEUE_FUNCTIONS = {"plan_run", "export_batch", "send_mail"}
 
 

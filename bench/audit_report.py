@@ -18,7 +18,7 @@ from functions.audit_views import report_page
 from local.memory.repository import MemoryRemote, MemoryRepository
 from shared.adapters.storage import StorageClients
 from shared.clock import SystemClock
-from shared.services.audit.proof import AuditAnchors, AuditProof
+from shared.services.audit.proof import AnchorRules, AuditAnchors, AuditProof
 from shared.services.audit.rows import AuditRows
 from shared.services.reporting.audit_report import AuditReports
 from tests.telling import MIDNIGHT_MS, ROOT, new_history
@@ -38,7 +38,7 @@ def main(target: str, changes: int) -> None:
     history.commit(MIDNIGHT_MS + changes)
     history.contents.clear()
     rows = AuditRows(StorageClients.from_connection_string(os.environ["AzureWebJobsStorage"]).tables())
-    proof = AuditProof(rows, AuditAnchors(_NOTHING, None))
+    proof = AuditProof(rows, AuditAnchors(_NOTHING, None, AnchorRules("backup@example.com")))
     before, began = _megabytes(), time.monotonic()
     report = AuditReports(proof=proof, history=history, clock=SystemClock()).make(
         rows.scan(rows.state()), None, None, None

@@ -55,7 +55,11 @@ def get_audit_verify(req: func.HttpRequest) -> func.HttpResponse:
         return answer({**_NOTHING, "intact": False, "complete": True, "fault": fault})
 
 
-_NOTHING: Json = {"records": 0, "head": None, "end": None, "anchored": 0, "anchors": 0, "out_of_reach": 0, "next": None}
+_NOTHING: Json = {
+    **dict.fromkeys(("records", "anchored", "anchors", "out_of_reach", "foreign", "strange"), 0),
+    **dict.fromkeys(("head", "end", "next")),
+    "against": [],
+}
 
 
 def _exported(found: Page, form: str, pseudonyms: Pseudonyms | None) -> func.HttpResponse:
@@ -82,6 +86,9 @@ def _proved(found: ProvedPart) -> Json:
         "anchors": found.anchors,
         "out_of_reach": verdict.out_of_reach,
         "fault": {"kind": fault.kind.value, "first_bad": fault.sequence, "detail": None} if fault else None,
+        "against": [{**_told(one.head), "commits": list(one.commits), "kept": one.kept} for one in found.against],
+        "foreign": found.foreign,
+        "strange": found.strange,
         "next": None if found.complete else f"{verdict.head.sequence}:{verdict.head.hash}",
     }
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.domain.addresses import check_connection_string, check_smtp_url, checked_url, is_loopback
 from shared.domain.audit import AuditHead, anchors_in
+from shared.domain.commit_ids import parse_ids
 from shared.domain.devops_addresses import repository_api
 from shared.domain.digests import Digests
 from shared.domain.folder_scopes import FolderMap
@@ -180,6 +181,7 @@ class Settings(AccessSettings, RemoteSettings):
     audit_retention_days: Annotated[int, Field(**_alias("BACKUP_AUDIT_RETENTION_DAYS"), ge=0)] = 0
     audit_anchor_container: Annotated[str | None, Field(**_alias("BACKUP_AUDIT_ANCHOR_CONTAINER"))] = None
     audit_lost: Annotated[AuditHead | None, NoDecode, Field(**_alias("BACKUP_AUDIT_LOST"))] = None
+    audit_foreign: Annotated[tuple[str, ...], NoDecode, Field(**_alias("BACKUP_AUDIT_FOREIGN"))] = ()
     verify_schedule: Annotated[str, Field(**_alias("BACKUP_VERIFY_SCHEDULE"))] = "0 30 6 * * *"
     verify_days: Annotated[int, Field(**_alias("BACKUP_VERIFY_DAYS"), ge=1, le=366)] = 30
     verify_read_back: Annotated[int, Field(**_alias("BACKUP_VERIFY_READ_BACK"), ge=0)] = 200
@@ -248,6 +250,11 @@ class Settings(AccessSettings, RemoteSettings):
         if value and not found:
             raise ValueError("must be a number and a hash, as in a commit's line Backup-Audit")
         return next(iter(found), None)
+
+    @field_validator("audit_foreign", mode="before")
+    @classmethod
+    def _parsed_ids(cls, value: Any) -> Any:
+        return parse_ids(value) if isinstance(value, str) else value
 
     @field_validator("digests", mode="before")
     @classmethod

@@ -49,17 +49,17 @@ class MemoryBranches:
 
     def contains(self, head: str, commit: str) -> bool:
         """See `FolderBranches.contains`."""
-        return commit in self._ancestors(head)
+        return commit in self.remote.lineage(head)
 
     def common(self, one: str, other: str) -> str | None:
         """See `FolderBranches.common`."""
-        known = set(self._ancestors(one))
-        return next((name for name in reversed(self._ancestors(other)) if name in known), None)
+        known = set(self.remote.lineage(one))
+        return next((name for name in reversed(self.remote.lineage(other)) if name in known), None)
 
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """See `FolderBranches.edits`."""
-        known = self._ancestors(after)
-        return [self._edit(name) for name in self._ancestors(head) if name not in known]
+        known = self.remote.lineage(after)
+        return [self._edit(name) for name in self.remote.lineage(head) if name not in known]
 
     def _edit(self, name: str) -> BranchCommit:
         commit = self.remote.commits[name]
@@ -69,18 +69,6 @@ class MemoryBranches:
         }
         author, committer = _people(commit.author)
         return BranchCommit(name, author, committer.email, commit.message, {} if commit.merged else files)
-
-    def _ancestors(self, head: str) -> list[str]:
-        """A commit and all that it follows on, parents before children."""
-        found: dict[str, None] = {}
-        waiting: list[tuple[str, bool]] = [(head, False)]
-        while waiting:
-            name, entered = waiting.pop()
-            if entered:
-                found[name] = None
-            elif name not in found and (commit := self.remote.commits.get(name)):
-                waiting += [(name, True), *((p, False) for p in (commit.merged, commit.parent) if p)]
-        return list(found)
 
     def modes(self, commit: str) -> dict[str, str]:
         """See `FolderBranches.modes`: what tests put into `remote.modes`."""

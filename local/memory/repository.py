@@ -10,6 +10,7 @@ from local.memory.branches import MemoryBranches
 from local.memory.commits import MemoryCommit, Tree, place, remove
 from local.memory.server import MemoryServer
 from local.memory.tags import MemoryTags
+from shared.domain.audit_anchors import ToldCommit
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
 
@@ -105,6 +106,20 @@ class MemoryRepository:
         """See `Repository.messages_with`."""
         messages = (commit.message for _, commit in self._remote.history(head))
         return [m for m in messages if any(line.startswith(start) for line in m.split("\n"))]
+
+    def commits_with(self, head: str, start: str) -> list[ToldCommit]:
+        """See `Repository.commits_with`."""
+        found = ((name, self._remote.commits[name]) for name in self._remote.lineage(head))
+        return [
+            ToldCommit(name, _mails(c.author)[-1], c.message.strip("\n"))
+            for name, c in found
+            if any(line.startswith(start) for line in c.message.split("\n"))
+        ]
+
+    def parents(self, head: str) -> dict[str, tuple[str, ...]]:
+        """See `Repository.parents`."""
+        found = ((name, self._remote.commits[name]) for name in reversed(self._remote.lineage(head)))
+        return {name: tuple(p for p in (c.parent, c.merged) if p) for name, c in found}
 
     def revive(self, commit: str) -> bool:
         """See `Repository.revive`."""

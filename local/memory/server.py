@@ -33,6 +33,18 @@ class MemoryServer:
             yield commit, found
             commit = found.parent
 
+    def lineage(self, head: str) -> list[str]:
+        """A commit and all that it follows on, parents before children."""
+        found: dict[str, None] = {}
+        waiting: list[tuple[str, bool]] = [(head, False)]
+        while waiting:
+            name, entered = waiting.pop()
+            if entered:
+                found[name] = None
+            elif name not in found and (commit := self.commits.get(name)):
+                waiting += [(name, True), *((p, False) for p in (commit.merged, commit.parent) if p)]
+        return list(found)
+
     def messages(self) -> dict[str, str]:
         """The messages of the branch's commits by id, the newest first."""
         return {name: commit.message for name, commit in self.history(self.head)}

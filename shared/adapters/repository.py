@@ -17,6 +17,7 @@ from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
 from shared.adapters.git_stream import commit_stream
 from shared.adapters.git_tags import GitTags
+from shared.domain.audit_anchors import ToldCommit
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import GitCommit, PointFile, Signature, WriteFile
 
@@ -214,6 +215,19 @@ class GitRepository:
         self._deepen()
         arguments = ["log", "-z", "--format=%B", f"--grep=^{start}", head]
         return [m for m in self._mirror.text("read messages", *arguments).split("\0") if m]
+
+    def commits_with(self, head: str, start: str) -> list[ToldCommit]:
+        """See `Repository.commits_with`."""
+        self._deepen()
+        arguments = ["log", "-z", "--format=%H%n%ce%n%B", f"--grep=^{start}", head]
+        rows = (row.split("\n", 2) for row in self._mirror.text("read messages", *arguments).split("\0") if row)
+        return [ToldCommit(name, mail, text.strip("\n")) for name, mail, text in rows]
+
+    def parents(self, head: str) -> dict[str, tuple[str, ...]]:
+        """See `Repository.parents`."""
+        self._deepen()
+        rows = self._mirror.text("read the history", "rev-list", "--parents", "--topo-order", head).splitlines()
+        return {commit: tuple(above) for commit, *above in map(str.split, rows)}
 
     def _is_held(self, commit: str) -> bool:
         """Whether the branch holds a commit. With its history here, a tag of it is all that a push has to send."""

@@ -100,8 +100,20 @@ def _tell(found: dict[str, Any], records: int) -> None:
             "anchors compared": found["anchors"],
             "last anchor that holds": found["anchored"],
             "anchors out of reach": found["out_of_reach"] or None,
+            "commits declared foreign": found["foreign"] or None,
+            "commits that name a head and are not the backup's": found["strange"] or None,
         }
     )
+    for one in found["against"]:
+        _tell_against(one)
+
+
+def _tell_against(one: dict[str, Any]) -> None:
+    """An anchor that the trail does not hold to, with what names it."""
+    where = [*(["an immutable blob"] if one["kept"] else []), *(f"commit {commit}" for commit in one["commits"])]
+    say(f"Another record {one['sequence']} is named by {', '.join(where)}.")
+    if one["commits"] and not one["kept"]:
+        say("Where the backup did not make such a commit: docs/runbooks.md, verification-failed.")
 
 
 def _show(client: Client, query: dict[str, str]) -> None:

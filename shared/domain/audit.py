@@ -30,7 +30,8 @@ _DETAIL_LIMITS = (8_000, 4_000, 2_000, 1_000, 500, 200)
 _MOST_FIELD_CHARACTERS = 200
 _MOST_EXACT = 2**53 - 1
 _MOST_DECIMAL_BITS = 1_000
-_TRAILER = re.compile(r"^Backup-Audit: (\d{1,18}):([0-9a-f]{64})[ \t\r]*$", re.MULTILINE)
+ANCHOR_TRAILER = "Backup-Audit"
+_TRAILER = re.compile(rf"^{ANCHOR_TRAILER}: (\d{{1,18}}):([0-9a-f]{{64}})[ \t\r]*$", re.MULTILINE | re.ASCII)
 
 
 class AuditAction(StrEnum):
@@ -114,7 +115,7 @@ class AuditHead:
 
     def trailer(self) -> str:
         """The line in a commit message that anchors the chain in Git."""
-        return f"Backup-Audit: {self.sequence}:{self.hash}"
+        return f"{ANCHOR_TRAILER}: {self.sequence}:{self.hash}"
 
 
 GENESIS = AuditHead(0, "0" * 64)

@@ -41,6 +41,7 @@ class AuditVerdict:
     """What a verification found: records that held, the last of them, the last anchor that held (0: none).
 
     `out_of_reach` counts anchors from before the chain's start: what they name was removed by retention.
+    `against` are the anchors that contradict the chain, where a fault was found by them.
     """
 
     records: int
@@ -48,6 +49,7 @@ class AuditVerdict:
     anchored: int
     out_of_reach: int
     fault: AuditFault | None
+    against: tuple[AuditHead, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -94,6 +96,7 @@ class _Walk:
         self._start = self._last = start
         self._records = self._anchored = self._out_of_reach = 0
         self._sealed = start == GENESIS
+        self._against: tuple[AuditHead, ...] = ()
         self._anchors: dict[int, set[str]] = {}
         for anchor in anchors:
             if anchor.sequence < start.sequence:
@@ -124,6 +127,7 @@ class _Walk:
         named = self._anchors.pop(head.sequence, set())
         others = named - {head.hash}
         if others:
+            self._against = tuple(AuditHead(head.sequence, name) for name in sorted(others))
             edited = coming is not None and coming.previous in others
             return AuditFault(Forgery.EDITED if edited else Forgery.FORKED, head.sequence)
         if named:
@@ -133,6 +137,8 @@ class _Walk:
     def fault_at_the_end(self, *, whole: bool) -> AuditFault | None:
         """What is missing once all records were seen."""
         if self._anchors:
+            left = sorted(self._anchors.items())
+            self._against = tuple(AuditHead(number, name) for number, names in left for name in sorted(names))
             return AuditFault(Forgery.TRUNCATED, self._last.sequence + 1)
         if whole and not self._sealed:
             return AuditFault(Forgery.UNSEALED, self._start.sequence)
@@ -140,7 +146,7 @@ class _Walk:
 
     def verdict(self, fault: AuditFault | None) -> AuditVerdict:
         """What was found."""
-        return AuditVerdict(self._records, self._last, self._anchored, self._out_of_reach, fault)
+        return AuditVerdict(self._records, self._last, self._anchored, self._out_of_reach, fault, self._against)
 
     def _changed(self, record: AuditRecord, expected: int) -> AuditFault:
         """A record whose hash is not its own: edited, or numbered anew after others were put in or taken out."""

@@ -15,6 +15,8 @@ from shared.domain.siblings import parents
 
 RUN_TRAILER = "Backup-Run"
 RESTORE_TRAILER = "Backup-Restore"
+SUBJECT_START = "Back up "
+"""What the message of each of the backup's own commits begins with."""
 MOST_RESTORES = 100
 """Restores that one commit message names; more are counted."""
 UNKNOWN_MAIL = "unknown@invalid"
@@ -162,7 +164,7 @@ def subject(when: datetime, counts: Mapping[ChangeKind, int]) -> str:
     """The first line of a commit message."""
     total = sum(counts.values())
     noun = "notebook" if total == 1 else "notebooks"
-    return f"Back up {total} {noun} at {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{SUBJECT_START}{total} {noun} at {when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _conflicts(manifest: Manifest, writes: Iterable[StagedNotebook], tree: Mapping[str, str]) -> Iterable[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from shared.domain.audit_anchors import ToldCommit
+
 
 @dataclass(frozen=True, slots=True)
 class WriteFile:
@@ -106,6 +108,14 @@ class Repository(Protocol):
 
     def messages_with(self, head: str, start: str) -> list[str]:
         """The messages in the history of `head` that have a line which begins with `start` (plain text)."""
+        ...
+
+    def commits_with(self, head: str, start: str) -> list[ToldCommit]:
+        """The commits in the history of `head` that have such a line."""
+        ...
+
+    def parents(self, head: str) -> dict[str, tuple[str, ...]]:
+        """Every commit in the history of `head`, children before parents, with those that it follows on."""
         ...
 
     def revive(self, commit: str) -> bool:

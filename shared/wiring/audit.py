@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.services.audit.care import AuditCare
-from shared.services.audit.proof import AuditAnchors, AuditProof
+from shared.services.audit.proof import AnchorRules, AuditAnchors, AuditProof
 from shared.services.audit.recorder import AnchorStore
 from shared.services.audit.retention import AuditRetention
 from shared.services.audit.rows import AuditRows
@@ -34,5 +34,5 @@ def audit_access(settings: Settings, a: Adapters, s: Stores, history: HistorySer
 
 def _proof(settings: Settings, a: Adapters) -> AuditProof:
     kept = AnchorStore(a.anchors) if a.anchors else None
-    anchors = AuditAnchors(a.reader, kept, settings.audit_lost)
-    return AuditProof(AuditRows(a.tables), anchors)
+    rules = AnchorRules(settings.committer_email, settings.audit_foreign, settings.audit_lost)
+    return AuditProof(AuditRows(a.tables), AuditAnchors(a.reader, kept, rules))

@@ -19,6 +19,8 @@ def shown_settings(settings: Settings) -> dict[str, str]:
 def _shown(value: object) -> str:
     if isinstance(value, People):
         return f"{len(value.by_mail)} people"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     if isinstance(value, SecretStr):
         return "set" if value.get_secret_value() else "empty"
     text = str(value)

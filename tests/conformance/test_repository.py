@@ -102,6 +102,10 @@ def test_messages_are_found_by_the_beginning_of_a_line(remote: Remote) -> None:
     assert [m.strip() for m in other.messages_with(head, "Backup-Run: ")] == [MESSAGE.strip()]
     assert other.messages_with(head, "Backup-Audit: ") == []
     assert other.messages_with(head, "Run: ") == []
+    (told,) = other.commits_with(head, "Backup-Run: ")
+    assert (told.committer, told.message) == (WHO.email, MESSAGE.strip())
+    assert other.commits_with(head, "Run: ") == []
+    assert other.parents(head) == {head: (told.commit,), told.commit: ()}
 
 
 def test_commits_are_pushed_and_read_back_by_another_mirror(remote: Remote) -> None:

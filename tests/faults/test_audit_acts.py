@@ -15,10 +15,11 @@ from local.memory.repository import MemoryCommit, MemoryRemote
 from local.memory.world import ROOT, World, succeeded
 from shared.domain.audit import AuditAction, AuditEntry, AuditHead, AuditRecord
 from shared.domain.audit_check import AuditFault, Forgery
-from shared.services.audit.proof import AuditAnchors, AuditProof
+from shared.services.audit.proof import AnchorRules, AuditAnchors, AuditProof
 from shared.services.audit.rows import AUDIT, REMOVED, AuditRows, row_key
 from shared.services.audit.trail import AuditTrail, AuditUnavailable
 from shared.services.state.maintenance import Kind
+from shared.settings import Settings
 from tests.faults.living import fill, live
 from tests.faults.recovering import at_once, restore, undo
 
@@ -308,7 +309,10 @@ def _anchor_in_git(world: World, head: AuditHead) -> None:
     remote = world.remote
     assert isinstance(remote, MemoryRemote)
     last = remote.commits[str(remote.head)]
-    remote.head = remote.enter(MemoryCommit(remote.head, last.tree, f"Back up\n\n{head.trailer()}\n", "b", last.when))
+    when, address = last.when, Settings.model_fields["committer_email"].default
+    text = f"Back up 1 notebook\n\nBackup-Run: r9\n{head.trailer()}\n"
+    who = f"Notebook Backup <{address}> {when.isoformat()}"
+    remote.head = remote.enter(MemoryCommit(remote.head, last.tree, text, f"{who} {who}", when))
 
 
 def test_retention_is_applied_by_the_verification_and_the_trail_still_holds(tmp_path: Path) -> None:
@@ -331,7 +335,9 @@ def _long(tmp_path: Path, count: int = 100) -> tuple[World, AuditProof]:
     for n in range(count):
         trail.append(AuditEntry(A.LISTED, "system", str(n)))
         world.clock.sleep(3_600)
-    return world, AuditProof(AuditRows(world.tables), AuditAnchors(world.remote.mirror(tmp_path), None))
+    return world, AuditProof(
+        AuditRows(world.tables), AuditAnchors(world.remote.mirror(tmp_path), None, AnchorRules(""))
+    )
 
 
 def _row(world: World, sequence: int) -> tuple[str, str, str]:

@@ -26,7 +26,9 @@ NOT_CALLED = {
     ("workspace", "make_folder"): "restores alone: test_restores.py",
     ("workspace", "delete_notebook"): "restores alone: test_restores.py",
     ("repository", "message"): "read by people's requests alone",
-    ("repository", "messages_with"): "read through the reader: test_audit_acts.py",
+    ("repository", "messages_with"): "read through the reader: test_adoption.py",
+    ("repository", "commits_with"): "read through the reader: test_audit_acts.py",
+    ("repository", "parents"): "read through the reader: test_audit_anchors.py",
     ("repository", "history"): "read through the reader: test_history.py",
     ("blobs", "renew_lease"): "called by a thread of its own: test_lease.py",
 }

@@ -13,6 +13,7 @@ from local.git_server import REPOSITORY
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import commit_stream
 from shared.adapters.repository import GitRepository
+from shared.domain.audit_anchors import ToldCommit
 from shared.errors import RepositoryError
 from shared.protocols import Signature, WriteFile
 from tests.servers import TOKEN, Serve, Served
@@ -43,6 +44,24 @@ def _commit(repository: GitRepository, parent: str | None, *writes: WriteFile, d
 def _on_server(server: Served, *arguments: str) -> str:
     command = ["git", "-C", str(server.folder / REPOSITORY), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_commits_are_told_with_their_committer_wherever_a_merge_brought_them(server: Served, tmp_path: Path) -> None:
+    repository = _repository(server, tmp_path / "mirror")
+    first = _commit(repository, None, _write("a.py", b"one"))
+    repository.push(first, None)
+    who = ("-c", "user.name=Ada \x01 <x", "-c", "user.email=ada@example.com")
+    text = "Beside\n\nnothing but\nBackup-Audit: 1:f\n\nand more"
+    beside = _on_server(server, *who, "commit-tree", f"{first}^{{tree}}", "-p", first, "-m", text)
+    merged = _on_server(server, *who, "commit-tree", f"{first}^{{tree}}", "-p", beside, "-p", first, "-m", "Merge")
+    _on_server(server, "update-ref", "refs/heads/main", merged)
+    assert repository.fetch() == merged
+    assert repository.commits_with(merged, "Backup-Audit: ") == [ToldCommit(beside, "ada@example.com", text)]
+    assert [c.commit for c in repository.commits_with(merged, "a message")] == [first]
+    assert repository.commits_with(merged, "Audit: ") == []
+    found = repository.parents(merged)
+    assert found == {merged: (beside, first), beside: (first,), first: ()}
+    assert list(found) == [merged, beside, first]
 
 
 @pytest.mark.parametrize("authorization", [BASIC, f"Bearer {TOKEN}"])

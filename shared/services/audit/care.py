@@ -9,12 +9,16 @@ from shared.clock import Clock
 from shared.domain.audit_check import AuditFault
 from shared.domain.batches import Failure, Notice
 from shared.services.audit.export import SYSTEM
-from shared.services.audit.proof import AuditProof
+from shared.services.audit.proof import AuditProof, Contradiction
 from shared.services.audit.retention import AuditBroken, AuditRetention
 from shared.services.audit.rows import AUDIT, AuditDamaged
 
 MOST_REMOVALS = 20
 """Calls that each remove some thousands of rows: what is left goes another day."""
+
+
+MOST_NAMED = 5
+"""Commits that contradict the trail, in the reason of a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class AuditCare:
         try:
             found = self._proof.whole(lambda: self._clock.monotonic() < deadline)
             if found.verdict.fault:
-                return Care(found.verdict.records, failures=(_failure(found.verdict.fault),))
+                return Care(found.verdict.records, failures=(_failure(found.verdict.fault, found.against),))
             self._remove()
         except (AuditDamaged, AuditBroken) as error:
             return Care(0, failures=(Failure(AUDIT, error.code, str(error)),))
@@ -63,6 +67,8 @@ class AuditCare:
                 return
 
 
-def _failure(fault: AuditFault) -> Failure:
+def _failure(fault: AuditFault, against: tuple[Contradiction, ...]) -> Failure:
     reason = f"the audit trail is {fault.kind.value} at record {fault.sequence}: keep the table `{AUDIT}` as evidence"
-    return Failure(AUDIT, "audit_broken", reason)
+    commits = [commit for one in against for commit in one.commits]
+    named = f"; contradicted by the commits {', '.join(commits[:MOST_NAMED])}" if commits else ""
+    return Failure(AUDIT, "audit_broken", reason + named)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from shared.domain.audit import GENESIS, AuditAction, AuditHead, AuditRecord, anchors_in, digest
+from shared.domain.audit import ANCHOR_TRAILER, GENESIS, AuditAction, AuditHead, AuditRecord, digest
+from shared.domain.audit_anchors import CommitAnchors, anchors_of, without_lost
 from shared.domain.audit_check import AuditFault, AuditVerdict, Forgery, seals, verify
 from shared.errors import RepositoryError
 from shared.protocols import Repository
@@ -15,38 +15,77 @@ from shared.services.audit.rows import AuditRows, HeadState, Where
 
 MOST_RECORDS = 50_000
 """In one part: some seconds."""
-TRAILER_START = "Backup-Audit: "
+TRAILER_START = f"{ANCHOR_TRAILER}: "
+MOST_CONTRADICTIONS = 20
+"""Told of one proof: of a trail that is gone, every anchor is one."""
 
 
-class AuditAnchors:
-    """What proves the chain from outside its table: trailers of backup commits, and blobs that nobody can change.
+@dataclass(frozen=True, slots=True)
+class AnchorRules:
+    """Whose commits anchor the trail, by the settings.
 
+    `address` is the backup's own as a committer, `foreign` are ids of commits that were declared not to be its own.
     `lost` is the last head of an earlier trail, which went with its storage: its commit and those before it anchor
     that trail, and not the one that began after it.
     """
 
-    def __init__(self, reader: Repository, kept: AnchorStore | None, lost: AuditHead | None = None) -> None:
-        self._reader, self._kept, self.lost = reader, kept, lost
+    address: str
+    foreign: tuple[str, ...] = ()
+    lost: AuditHead | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """What was read: heads that the backup's commits name, heads that were kept, and all of them by number."""
+
+    commits: CommitAnchors
+    kept: frozenset[AuditHead]
+
+    @property
     def heads(self) -> list[AuditHead]:
-        """Every head that is named anywhere, by its number. Raises `RepositoryError`, and what the storage raises."""
+        """Every head that is named anywhere, by its number."""
+        return sorted(self.commits.named.keys() | self.kept, key=lambda head: head.sequence)
+
+
+class AuditAnchors:
+    """What proves the chain from outside its table: trailers of backup commits, and blobs that nobody can change."""
+
+    def __init__(self, reader: Repository, kept: AnchorStore | None, rules: AnchorRules) -> None:
+        self._reader, self._kept, self._rules = reader, kept, rules
+
+    @property
+    def lost(self) -> AuditHead | None:
+        """The last head of an earlier trail that was lost, where the settings name one."""
+        return self._rules.lost
+
+    def read(self) -> Anchors:
+        """Raises `RepositoryError`, and what the storage raises."""
         try:
-            messages = self._messages()
+            found = self._in_commits()
         except RepositoryError:
             if not self._reader.check():
                 raise
             # The mirror is a cache that was damaged.
             self._reader.forget()
-            messages = self._messages()
-        found = {head for message in messages for head in anchors_in(message)}
-        return sorted(found | set(self._kept.heads() if self._kept else ()), key=lambda head: head.sequence)
+            found = self._in_commits()
+        return Anchors(found, frozenset(self._kept.heads() if self._kept else ()))
 
-    def _messages(self) -> list[str]:
-        branch = self._reader.fetch()
-        found = self._reader.messages_with(branch, TRAILER_START) if branch else []
-        if self.lost is None:
-            return found
-        return list(itertools.takewhile(lambda message: self.lost not in anchors_in(message), found))
+    def _in_commits(self) -> CommitAnchors:
+        branch, rules = self._reader.fetch(), self._rules
+        if branch is None:
+            return CommitAnchors()
+        told = self._reader.commits_with(branch, TRAILER_START)
+        found = anchors_of(told, rules.address, rules.foreign)
+        return without_lost(found, rules.lost, lambda: self._reader.parents(branch)) if rules.lost else found
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """An anchor that the chain does not hold to: the commits that name it, and whether a kept blob does."""
+
+    head: AuditHead
+    commits: tuple[str, ...]
+    kept: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +94,17 @@ class ProvedPart:
 
     `anchors` counts those that the part was held to. The last record of a part that is not the last is proved with
     the next one: what comes after it is what shows that it was written so.
+    `against` are the first anchors that contradict the chain. `foreign` counts the commits that were declared as
+    foreign, and `strange` those that name a head and are not the backup's own: neither was held against the chain.
     """
 
     verdict: AuditVerdict
     end: AuditHead
     anchors: int
     complete: bool
+    against: tuple[Contradiction, ...] = ()
+    foreign: int = 0
+    strange: int = 0
 
 
 class _Remembering(Iterator[AuditRecord]):
@@ -93,7 +137,8 @@ class AuditProof:
         Raises `AuditDamaged`, and what reading the anchors raises.
         """
         # In this order: an anchor that is made meanwhile names no record that the head does not.
-        anchors, state = self._anchors.heads(), self._rows.state()
+        found, state = self._anchors.read(), self._rows.state()
+        anchors = found.heads
         removed = self._rows.removed()
         start = removed if after is None or after.sequence < removed.sequence else after
         last = start.sequence + most
@@ -110,7 +155,15 @@ class AuditProof:
         count = sum((after is None or a.sequence > start.sequence) and (complete or a.sequence < last) for a in chosen)
         if fault is None and not complete:
             verdict = replace(verdict, head=seen.before_last, records=verdict.records - 1)
-        return ProvedPart(replace(verdict, fault=fault), state.head, count, complete or fault is not None)
+        return ProvedPart(
+            verdict=replace(verdict, fault=fault),
+            end=state.head,
+            anchors=count,
+            complete=complete or fault is not None,
+            against=_contradictions(verdict, found),
+            foreign=found.commits.foreign,
+            strange=found.commits.strange,
+        )
 
     def whole(self, goes_on: Callable[[], bool] = lambda: True, most: int = MOST_RECORDS) -> ProvedPart:
         """Part after part, to the end or for as long as `goes_on`: what was found in all of them."""
@@ -146,3 +199,9 @@ class AuditProof:
         if self._rows.last(AuditAction.AUDIT_PRUNED, state, tells):
             return None
         return AuditFault(Forgery.UNSEALED, removed.sequence)
+
+
+def _contradictions(verdict: AuditVerdict, anchors: Anchors) -> tuple[Contradiction, ...]:
+    """The anchors from outside the table that contradict a chain."""
+    found = (Contradiction(h, anchors.commits.named.get(h, ()), h in anchors.kept) for h in verdict.against)
+    return tuple(c for c in found if c.commits or c.kept)[:MOST_CONTRADICTIONS]

@@ -21,6 +21,7 @@ type Handler = Callable[..., func.HttpResponse]
 type AsyncHandler = Callable[..., Awaitable[func.HttpResponse]]
 
 _STATUS_BY_CODE = {
+    "bad_object_id": 400,
     "unknown_run": 404,
     "unknown_maintenance": 404,
     "unknown_moment": 404,

@@ -10,6 +10,7 @@ import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
 from shared.domain.access import ANONYMOUS, Caller
+from shared.domain.moments import checked_moment
 from shared.domain.tags import MOST_MOMENT_CHARACTERS
 from shared.services.access.decisions import PrincipalNotBelieved
 from shared.services.recovery.scoped_history import ScopedHistory
@@ -32,7 +33,11 @@ def text(req: func.HttpRequest, name: str, most: int, *, default: str | None = N
 
 def as_of(req: func.HttpRequest, name: str, default: str) -> str:
     """A query parameter that says as of when. Raises `ValueError`."""
-    return text(req, name, MOST_MOMENT_CHARACTERS, default=default)
+    value = text(req, name, MOST_MOMENT_CHARACTERS, default=default)
+    try:
+        return checked_moment(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def checked(name: str, value: str | None, most: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.domain.capacity import Level
+from shared.domain.moments import MOMENT_PATTERN
 from shared.domain.restores import Action, Outcome, RestoreKind, RestoreStatus
 from shared.domain.tags import MOST_MOMENT_CHARACTERS
 from shared.domain.versions import VersionKind
@@ -12,7 +13,7 @@ from shared.domain.versions import VersionKind
 type Schema = dict[str, Any]
 NO_NUL = r"^[^\u0000]*$"
 PATH: Schema = {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": NO_NUL}
-MOMENT: Schema = {"type": "string", "minLength": 1, "maxLength": MOST_MOMENT_CHARACTERS, "pattern": NO_NUL}
+MOMENT: Schema = {"type": "string", "minLength": 1, "maxLength": MOST_MOMENT_CHARACTERS, "pattern": MOMENT_PATTERN}
 DATE: Schema = {"type": "string", "format": "date"}
 TEXT: Schema = {"type": "string"}
 NULLABLE: Schema = {"type": ["string", "null"]}

@@ -54,6 +54,12 @@ class RepositoryError(BackupError):
     retriable = True
 
 
+class BadObjectId(BackupError):
+    """{given} is no whole id of an object in Git. Give all 40 hexadecimal digits, as `./backup history` shows them."""
+
+    code = "bad_object_id"
+
+
 class PullRequestRefused(BackupError):
     """Azure DevOps refused to {action}: {detail}. Grant the backup's identity "Contribute to pull requests"."""
 

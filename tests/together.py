@@ -143,7 +143,7 @@ def shows(world: World, path: str) -> tuple[str | None, str]:
 def history(world: World, head: str) -> set[str]:
     """Every commit that a commit follows on."""
     remote: Any = world.remote
-    return set(remote.mirror(world.scratch).branches()._ancestors(head))
+    return set(remote.lineage(head))
 
 
 def check_together(world: World) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from local.memory.commits import MemoryCommit, Tree
 from local.memory.server import MemoryServer
+from shared.adapters.git_ids import check_ids, named_in
 from shared.domain.folder_branches import EMPTY_TREE
 from shared.errors import RepositoryError
 from shared.protocols.folder_branches import BackupCommit, BranchChain, BranchCommit, BranchHead, BranchMove
@@ -44,20 +45,24 @@ class MemoryBranches:
 
     def describe(self, commits: Collection[str]) -> dict[str, BranchHead]:
         """See `FolderBranches.describe`."""
+        check_ids(*commits)
         found = {c: self.remote.commits[c] for c in commits if c in self.remote.commits}
         return {name: BranchHead(self._entered(commit.tree), commit.message) for name, commit in found.items()}
 
     def contains(self, head: str, commit: str) -> bool:
         """See `FolderBranches.contains`."""
+        check_ids(head, commit)
         return commit in self.remote.lineage(head)
 
     def common(self, one: str, other: str) -> str | None:
         """See `FolderBranches.common`."""
+        check_ids(one, other)
         known = set(self.remote.lineage(one))
         return next((name for name in reversed(self.remote.lineage(other)) if name in known), None)
 
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """See `FolderBranches.edits`."""
+        check_ids(head, after)
         known = self.remote.lineage(after)
         return [self._edit(name) for name in self.remote.lineage(head) if name not in known]
 
@@ -72,10 +77,12 @@ class MemoryBranches:
 
     def modes(self, commit: str) -> dict[str, str]:
         """See `FolderBranches.modes`: what tests put into `remote.modes`."""
+        check_ids(commit)
         return {file: self.remote.modes[file] for file in self.remote.commits[commit].tree if file in self.remote.modes}
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""
+        check_ids(head, after)
         found: list[BackupCommit] = []
         for name, commit in self.remote.history(head):
             if name == after:
@@ -85,6 +92,7 @@ class MemoryBranches:
 
     def subtrees(self, commits: Sequence[str], folders: Collection[str]) -> dict[tuple[str, str], str]:
         """See `FolderBranches.subtrees`."""
+        check_ids(*commits)
         found = {}
         for commit in commits:
             for folder in folders:
@@ -97,10 +105,12 @@ class MemoryBranches:
 
     def build(self, chains: Sequence[BranchChain]) -> list[str]:
         """See `FolderBranches.build`."""
+        check_ids(*named_in(chains))
         return [self._build(chain) for chain in chains]
 
     def remove(self, branch: str, commit: str) -> bool:
         """See `FolderBranches.remove`."""
+        check_ids(commit)
         with self.remote.lock:
             if self.remote.branches.get(branch) == commit:
                 del self.remote.branches[branch]
@@ -108,6 +118,8 @@ class MemoryBranches:
 
     def push(self, moves: Iterable[BranchMove]) -> set[str]:
         """See `FolderBranches.push`."""
+        moves = list(moves)
+        check_ids(*(move.commit for move in moves))
         with self.remote.lock:
             return {move.branch for move in moves if not self._move(move)}
 

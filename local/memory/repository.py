@@ -10,6 +10,7 @@ from local.memory.branches import MemoryBranches
 from local.memory.commits import MemoryCommit, Tree, place, remove
 from local.memory.server import MemoryServer
 from local.memory.tags import MemoryTags
+from shared.adapters.git_ids import check_ids
 from shared.domain.audit_anchors import ToldCommit
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
@@ -50,6 +51,7 @@ class MemoryRepository:
 
     def changes(self, parent: str | None, commit: str) -> dict[str, str | None]:
         """See `Repository.changes`."""
+        check_ids(parent, commit)
         before, after = self.tree(parent) if parent else {}, self.tree(commit)
         return {f: after.get(f) for f in before.keys() | after.keys() if before.get(f) != after.get(f)}
 
@@ -63,11 +65,13 @@ class MemoryRepository:
         committer: Signature,
     ) -> str | None:
         """See `Repository.build_commit`."""
+        check_ids(parent)
         before = self._commit(parent).tree if parent else {}
         tree = dict(before)
         for file in deletes:
             remove(tree, file)
         for write in writes:
+            check_ids(write.blob if isinstance(write, PointFile) else None)
             place(tree, write.file, write.blob if isinstance(write, PointFile) else self._blob(write))
         if parent and tree == before:
             return None
@@ -80,6 +84,7 @@ class MemoryRepository:
 
     def push(self, commit: str, expected: str | None) -> None:
         """See `Repository.push`."""
+        check_ids(commit, expected)
         with self._remote.lock:
             chain = self._chain(commit, expected)
             if self._remote.head != expected:
@@ -104,11 +109,13 @@ class MemoryRepository:
 
     def messages_with(self, head: str, start: str) -> list[str]:
         """See `Repository.messages_with`."""
+        check_ids(head)
         messages = (commit.message for _, commit in self._remote.history(head))
         return [m for m in messages if any(line.startswith(start) for line in m.split("\n"))]
 
     def commits_with(self, head: str, start: str) -> list[ToldCommit]:
         """See `Repository.commits_with`."""
+        check_ids(head)
         found = ((name, self._remote.commits[name]) for name in self._remote.lineage(head))
         return [
             ToldCommit(name, _mails(c.author)[-1], c.message.strip("\n"))
@@ -118,11 +125,13 @@ class MemoryRepository:
 
     def parents(self, head: str) -> dict[str, tuple[str, ...]]:
         """See `Repository.parents`."""
+        check_ids(head)
         found = ((name, self._remote.commits[name]) for name in reversed(self._remote.lineage(head)))
         return {name: tuple(p for p in (c.parent, c.merged) if p) for name, c in found}
 
     def revive(self, commit: str) -> bool:
         """See `Repository.revive`."""
+        check_ids(commit)
         with self._remote.lock:
             if self._remote.head is not None or commit not in self._remote.commits:
                 return False
@@ -131,10 +140,12 @@ class MemoryRepository:
 
     def contains(self, head: str, commit: str) -> bool:
         """See `Repository.contains`."""
+        check_ids(head, commit)
         return any(name == commit for name, _ in self._remote.history(head))
 
     def touched(self, head: str, trailer: str) -> set[str]:
         """See `Repository.touched`."""
+        check_ids(head)
         found: set[str] = set()
         for _, commit in self._remote.history(head):
             if f"\n{trailer}: " in commit.message:
@@ -144,6 +155,7 @@ class MemoryRepository:
 
     def history(self, head: str) -> Iterator[GitCommit]:
         """See `Repository.history`."""
+        check_ids(head)
         for name, commit in reversed(list(self._remote.history(head))):
             before = self._remote.commits[commit.parent].tree if commit.parent else {}
             author, (mail, committer) = commit.author.partition(" <")[0], _mails(commit.author)
@@ -152,7 +164,9 @@ class MemoryRepository:
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`."""
-        for blob in sorted(set(ids)):
+        ids = sorted(set(ids))
+        check_ids(*ids)
+        for blob in ids:
             if blob not in self._remote.blobs:
                 raise RepositoryError(action="read a blob", detail=f"the remote does not hold {blob}")
             yield blob, self._remote.blobs[blob]
@@ -166,6 +180,7 @@ class MemoryRepository:
         self._built.clear()
 
     def _commit(self, name: str) -> MemoryCommit:
+        check_ids(name)
         found = self._built.get(name) or self._remote.commits.get(name)
         if found is None:
             raise RepositoryError(action="read a commit", detail=f"there is no {name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from local.memory.server import MemoryServer
+from shared.adapters.git_ids import check_ids
 from shared.domain.tags import Tag
 from shared.errors import RepositoryError
 from shared.protocols import Signature
@@ -26,6 +27,7 @@ class MemoryTags:
 
     def create(self, name: str, commit: str, message: str, tagger: Signature) -> bool:
         """See `Tags.create`."""
+        check_ids(commit)
         with self._remote.lock:
             if commit not in self._remote.messages():
                 raise RepositoryError(action="make a tag", detail=f"the backup's branch does not hold {commit}")
@@ -39,6 +41,7 @@ class MemoryTags:
 
     def delete(self, tag: Tag) -> bool:
         """See `Tags.delete`."""
+        check_ids(tag.commit, tag.object)
         with self._remote.lock:
             found = self._remote.tags.get(tag.name)
             if found is not None and found.object != tag.object:

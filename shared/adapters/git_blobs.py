@@ -19,6 +19,7 @@ from dulwich.objects import Blob
 from dulwich.pack import PackData, PackInflater
 from dulwich.protocol import Protocol, pkt_line
 
+from shared.adapters.git_ids import check_ids
 from shared.domain.blob_ids import blob_id
 
 MOST_BLOBS = 16
@@ -44,6 +45,7 @@ class DirectBlobs:
 
     def get(self, wanted: Collection[str]) -> dict[str, bytes] | None:
         """The blobs by id, all of them, each proved by its id; None where git is to be asked instead."""
+        check_ids(*wanted)
         if not self._able or not 0 < len(wanted) <= MOST_BLOBS:
             return None
         try:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from shared.adapters.git_ids import check_ids, named_in
 from shared.adapters.git_log import GitLog
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import person, quoted
@@ -57,6 +58,7 @@ class GitBranches:
 
     def describe(self, commits: Collection[str]) -> dict[str, BranchHead]:
         """See `FolderBranches.describe`."""
+        check_ids(*commits)
         self._bring_missing(commits)
         here = self._here(commits)
         rows = self._show([c for c in commits if c in here], ("%H", "%T", "%B")) if here else []
@@ -64,6 +66,7 @@ class GitBranches:
 
     def contains(self, head: str, commit: str) -> bool:
         """See `FolderBranches.contains`."""
+        check_ids(head, commit)
         if head == commit:
             return True
         self._bring_history(head)
@@ -71,6 +74,7 @@ class GitBranches:
 
     def common(self, one: str, other: str) -> str | None:
         """See `FolderBranches.common`."""
+        check_ids(one, other)
         self._bring_history(one, other)
         try:
             return self._mirror.text("compare two histories", "merge-base", one, other) or None
@@ -80,6 +84,7 @@ class GitBranches:
 
     def edits(self, head: str, after: str) -> list[BranchCommit]:
         """See `FolderBranches.edits`."""
+        check_ids(head, after)
         # Trees that are missing are fetched by git itself, one by one: people commit little at a time.
         log = GitLog()
         data = self._mirror.remote_bytes("read a branch's commits", *log.edits, f"{after}..{head}")
@@ -90,6 +95,7 @@ class GitBranches:
 
     def modes(self, commit: str) -> dict[str, str]:
         """See `FolderBranches.modes`."""
+        check_ids(commit)
         data = self._mirror.remote_bytes("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
         rows = (row.split(b"\t", 1) for row in data.split(b"\0") if row)
         found = ((name.decode("utf-8", "surrogateescape"), meta.split()[0].decode()) for meta, name in rows)
@@ -97,6 +103,7 @@ class GitBranches:
 
     def since(self, head: str, after: str | None) -> list[BackupCommit]:
         """See `FolderBranches.since`."""
+        check_ids(head, after)
         wanted = [head]
         if after is not None and after != head:
             wanted = self._between(head, after) or [head]
@@ -104,6 +111,7 @@ class GitBranches:
 
     def subtrees(self, commits: Sequence[str], folders: Collection[str]) -> dict[tuple[str, str], str]:
         """See `FolderBranches.subtrees`."""
+        check_ids(*commits)
         self._bring_missing(commits)
         self._bring_trees(commits)
         found: dict[tuple[str, str], str] = {}
@@ -119,6 +127,7 @@ class GitBranches:
 
     def build(self, chains: Sequence[BranchChain]) -> list[str]:
         """See `FolderBranches.build`."""
+        check_ids(*named_in(chains))
         group = f"{_PRIVATE}{uuid.uuid4().hex}"
         self._mirror.bring_blobs(blob for chain in chains for link in chain.links for blob in _blobs(link))
         self._mirror.fast_import(_stream(group, chains))
@@ -128,6 +137,7 @@ class GitBranches:
 
     def remove(self, branch: str, commit: str) -> bool:
         """See `FolderBranches.remove`."""
+        check_ids(commit)
         ref = f"refs/heads/{branch}"
         arguments = ["push", "--quiet", f"--force-with-lease={ref}:{commit}", "origin", f":{ref}"]
         try:
@@ -140,6 +150,8 @@ class GitBranches:
     def push(self, moves: Iterable[BranchMove]) -> set[str]:
         """See `FolderBranches.push`."""
         refused: set[str] = set()
+        moves = list(moves)
+        check_ids(*(move.commit for move in moves))
         with self._backup_as_edge() as environment:
             for some in itertools.batched(moves, MOST_REFS, strict=False):
                 refused |= self._push(some, environment)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from shared.adapters.git_ids import check_ids
 from shared.adapters.git_library import gitpython
 from shared.adapters.git_program import SYSTEM_GIT, FindGit, GitProgram
 from shared.adapters.identity import renewed
@@ -107,6 +108,7 @@ class GitMirror:
     def bring_blobs(self, ids: Iterable[str]) -> None:
         """Have blobs here that a stream for `fast_import` names: git would bring each that is missing by itself."""
         wanted = sorted(set(ids))
+        check_ids(*wanted)
         if not wanted:
             return
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent) as listed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from shared.adapters.git_ids import check_ids
 from shared.protocols import PointFile, Signature, WriteFile
 
 
@@ -26,6 +27,7 @@ def commit_stream(
         yield b"D %s\n" % quoted(file)
     for write in writes:
         if isinstance(write, PointFile):
+            check_ids(write.blob)
             yield b"M %s %s %s\n" % (write.mode.encode(), write.blob.encode(), quoted(write.file))
         else:
             yield b"M 100644 inline %s\ndata %d\n" % (quoted(write.file), write.size)

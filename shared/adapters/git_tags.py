@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shared.adapters.git_ids import check_ids
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_stream import person
 from shared.domain.tags import Tag
@@ -53,6 +54,7 @@ class GitTags:
 
     def create(self, name: str, commit: str, message: str, tagger: Signature) -> bool:
         """See `Tags.create`."""
+        check_ids(commit)
         with self._turn:
             if not self._held(commit):
                 raise RepositoryError(action="make a tag", detail=f"the backup's branch does not hold {commit}")
@@ -61,6 +63,7 @@ class GitTags:
 
     def delete(self, tag: Tag) -> bool:
         """See `Tags.delete`."""
+        check_ids(tag.commit, tag.object)
         return self._push(f":{_TAGS}{tag.name}", tag.name, tag.object, wanted=None)
 
     def _make(self, name: str, commit: str, message: str, tagger: Signature) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shared.adapters.git_blobs import DirectBlobs
 from shared.adapters.git_branches import GitBranches
+from shared.adapters.git_ids import check_ids
 from shared.adapters.git_log import GitLog
 from shared.adapters.git_mirror import GitMirror
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
@@ -67,6 +68,7 @@ class GitRepository:
 
     def tree(self, commit: str) -> dict[str, str]:
         """See `Repository.tree`."""
+        check_ids(commit)
         if not self._mirror.has(f"{commit}^{{tree}}"):
             self._mirror.remote("fetch a commit", "fetch", "--depth=1", "--filter=blob:none", *_SHORT, commit)
         data = self._mirror.run("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
@@ -75,6 +77,7 @@ class GitRepository:
 
     def changes(self, parent: str | None, commit: str) -> dict[str, str | None]:
         """See `Repository.changes`."""
+        check_ids(parent, commit)
         if parent is None:
             return dict(self.tree(commit))
         data = self._mirror.run("compare two trees", "diff-tree", "-r", "-z", "--no-renames", "--raw", parent, commit)
@@ -96,6 +99,7 @@ class GitRepository:
         committer: Signature,
     ) -> str | None:
         """See `Repository.build_commit`."""
+        check_ids(parent)
         ref = _PRIVATE + uuid.uuid4().hex
         coming = iter(writes)
         first = next(coming, None)
@@ -111,6 +115,7 @@ class GitRepository:
 
     def push(self, commit: str, expected: str | None) -> None:
         """See `Repository.push`."""
+        check_ids(commit, expected)
         # The server compares with the head that was fetched: a fast-forward alone would also pass on a branch
         # that was moved back meanwhile, and bring back what was taken off it.
         lease = f"--force-with-lease={self._ref}:{expected or ''}"
@@ -125,6 +130,7 @@ class GitRepository:
 
     def revive(self, commit: str) -> bool:
         """See `Repository.revive`."""
+        check_ids(commit)
         if self._remote_head() is not None or not self._held_by_remote(commit):
             return False
         if not self._mirror.has(commit):
@@ -139,6 +145,7 @@ class GitRepository:
 
     def contains(self, head: str, commit: str) -> bool:
         """See `Repository.contains`."""
+        check_ids(head, commit)
         if head == commit:
             return True
         self._deepen()
@@ -148,6 +155,7 @@ class GitRepository:
 
     def touched(self, head: str, trailer: str) -> set[str]:
         """See `Repository.touched`."""
+        check_ids(head)
         self._deepen("--refetch", "--filter=blob:none")
         arguments = [
             "log",
@@ -163,6 +171,7 @@ class GitRepository:
 
     def history(self, head: str) -> Iterator[GitCommit]:
         """See `Repository.history`."""
+        check_ids(head)
         self._deepen("--refetch", "--filter=blob:none")
         log = GitLog()
         with self._mirror.process(*log.history, head, environment=_LOCAL_ONLY) as (_, _, output):
@@ -171,6 +180,7 @@ class GitRepository:
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`: a few by one request, many by git into a folder of their own that goes again."""
         wanted = sorted(set(ids))
+        check_ids(*wanted)
         direct = self._direct.get(wanted)
         if direct is not None:
             yield from direct.items()
@@ -208,16 +218,19 @@ class GitRepository:
 
     def message(self, commit: str) -> str:
         """See `Repository.message`."""
+        check_ids(commit)
         return self._mirror.text("read a message", "log", "-1", "--format=%B", commit)
 
     def messages_with(self, head: str, start: str) -> list[str]:
         """See `Repository.messages_with`."""
+        check_ids(head)
         self._deepen()
         arguments = ["log", "-z", "--format=%B", f"--grep=^{start}", head]
         return [m for m in self._mirror.text("read messages", *arguments).split("\0") if m]
 
     def commits_with(self, head: str, start: str) -> list[ToldCommit]:
         """See `Repository.commits_with`."""
+        check_ids(head)
         self._deepen()
         arguments = ["log", "-z", "--format=%H%n%ce%n%B", f"--grep=^{start}", head]
         rows = (row.split("\n", 2) for row in self._mirror.text("read messages", *arguments).split("\0") if row)
@@ -225,6 +238,7 @@ class GitRepository:
 
     def parents(self, head: str) -> dict[str, tuple[str, ...]]:
         """See `Repository.parents`."""
+        check_ids(head)
         self._deepen()
         rows = self._mirror.text("read the history", "rev-list", "--parents", "--topo-order", head).splitlines()
         return {commit: tuple(above) for commit, *above in map(str.split, rows)}

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.domain.moments import checked_moment
 from shared.domain.tags import MOST_MOMENT_CHARACTERS
 
 MOST_PATHS = 1_000
@@ -43,6 +44,7 @@ class RestoreBody(BaseModel):
             max_length=MOST_MOMENT_CHARACTERS,
             description="A commit, a date, a time, `tag:NAME`, or `latest`",
         ),
+        AfterValidator(checked_moment),
     ]
     paths: Annotated[list[WorkspacePath], Field(max_length=MOST_PATHS)] = []
     folder: WorkspacePath | None = None

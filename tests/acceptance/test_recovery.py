@@ -158,6 +158,8 @@ def test_a_restore_goes_on_after_the_host_was_killed(lab: Lab, past: Past) -> No
         ("content", {"path": "/Clients/none"}, 404, "not_in_backup"),
         ("content", {"path": "/Clients/none", "at": "live"}, 404, "not_found"),
         ("tree", {"at": "1999-01-01"}, 404, "unknown_moment"),
+        ("tree", {"at": "--all"}, 400, "invalid_request"),
+        ("content", {"path": "/Clients/a", "at": "HEAD~1"}, 400, "invalid_request"),
         ("tree", {"at": "x" * 205}, 400, "invalid_request"),
         ("diff", {"path": "/Clients/none", "format": "pdf"}, 400, "invalid_request"),
         ("restores/none", {}, 404, "unknown_restore"),

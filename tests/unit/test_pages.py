@@ -271,7 +271,7 @@ def test_every_page_has_strict_headers(site: Site, past: str) -> None:
         ("history", {"path": "relative"}, 400, "absolute workspace path"),
         ("browse", {"q": "x" * 201}, 400, "at most 200 characters"),
         ("browse", {"at": "1999-01-01"}, 404, "knows no 1999-01-01"),
-        ("preview", {"path": LOAD, "at": "'\"><script>"}, 404, "knows no '\"><script>"),
+        ("preview", {"path": LOAD, "at": "'\"><script>"}, 400, "7 or more of its hexadecimal digits"),
         ("compare", {"path": LOAD, "from": "0" * 205}, 400, "at most 204 characters"),
         ("restore", {"at": "latest"}, 400, "the parameter path is missing"),
         ("restore", {"folder": "relative", "at": "latest"}, 400, "must be an absolute workspace path"),

@@ -75,6 +75,20 @@ def test_a_reading_is_recorded_with_person_address_and_trace_and_without_the_key
     assert "key-of-the-app" not in repr(record)
 
 
+@pytest.mark.usefixtures("azure", "past")
+@pytest.mark.parametrize(("route", "name"), [("content", "at"), ("diff", "from"), ("diff", "to"), ("tree", "at")])
+@pytest.mark.parametrize("given", ["--output=x", "HEAD~1", "a..b", "tag:--all"])
+def test_a_moment_that_git_would_read_otherwise_is_refused_and_named(route: str, name: str, given: str) -> None:
+    calls = {
+        "content": recovery_http.get_content,
+        "diff": recovery_http.get_diff,
+        "tree": recovery_http.get_tree,
+    }
+    answer = _called(calls[route], _request(route, path=LOAD, **{name: given}))
+    assert answer.status_code == 400
+    assert json.loads(answer.get_body())["detail"].startswith(f"{name}: ")
+
+
 @pytest.mark.usefixtures("azure", "outage")
 @pytest.mark.parametrize("route", ["content", "diff", "audit", "audit/verify"])
 def test_nothing_is_shown_while_the_trail_cannot_be_written(route: str) -> None:

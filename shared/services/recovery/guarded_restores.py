@@ -67,8 +67,10 @@ class GuardedRestores:
         return self._restores.start(body, caller.name, origin)
 
     def undo(self, caller: Caller, restore_id: str, *, dry_run: bool, force: bool, origin: str) -> Json:
-        """See `RestoreService.undo`: it writes where the restore wrote."""
-        self._check_writes(caller, _Reach.of(self._restores.get(restore_id, limit=0)))
+        """See `RestoreService.undo`: it is for those who may see the restore, and write where it wrote."""
+        reach = _Reach.of(self._restores.get(restore_id, limit=0))
+        self._check_seen(caller, reach)
+        self._check_writes(caller, reach)
         return self._restores.undo(restore_id, dry_run=dry_run, force=force, who=caller.name, origin=origin)
 
     def get(
@@ -82,13 +84,23 @@ class GuardedRestores:
     ) -> Json:
         """See `RestoreService.get`."""
         found = self._restores.get(restore_id, limit=limit, offset=offset, outcome=outcome)
-        self._check_reads(caller, _Reach.of(found))
+        self._check_seen(caller, _Reach.of(found))
         return found
 
     def recent(self, caller: Caller, limit: int) -> list[Json]:
         """See `RestoreService.recent`: of the newest, those that the caller may see."""
-        scope = self._access.readable(caller)
-        return [r for r in self._restores.recent(limit) if not any(_Reach.of(r).sources_outside(scope))]
+        return [r for r in self._restores.recent(limit) if not any(self._hidden(caller, _Reach.of(r)))]
+
+    def _hidden(self, caller: Caller, reach: _Reach) -> Iterator[str]:
+        """What keeps a restore from a caller: its notebooks tell of where they come from, and of where they went."""
+        readable = self._access.readable(caller)
+        yield from reach.sources_outside(readable)
+        # Whoever may write to a target that they do not see is shown what became of it.
+        unwritable = set(reach.targets_outside(self._writable(caller)))
+        yield from (path for path in reach.targets_outside(readable) if path in unwritable)
+
+    def _check_seen(self, caller: Caller, reach: _Reach) -> None:
+        _refuse(self._hidden(caller, reach), caller, "see", READ_SETTING)
 
     def _check_reads(self, caller: Caller, reach: _Reach) -> None:
         # Below a folder that is no part of the backup, `remove_extra` would remove everything.
@@ -98,12 +110,13 @@ class GuardedRestores:
         _refuse(outside, caller, "see", READ_SETTING)
 
     def _check_writes(self, caller: Caller, reach: _Reach) -> None:
+        _refuse(reach.targets_outside(self._writable(caller)), caller, "restore to", SETTING)
+        _refuse(reach.sources_outside(self._access.restorable(caller)), caller, "restore", SETTING)
+
+    def _writable(self, caller: Caller) -> Scope:
         """Where nothing else is said, people write below the backup root; who operates the backup, anywhere."""
         scope = self._access.restorable(caller)
-        if scope.whole and caller.limited:
-            scope = Scope(frozenset({self._root}))
-        _refuse(reach.targets_outside(scope), caller, "restore to", SETTING)
-        _refuse(reach.sources_outside(self._access.restorable(caller)), caller, "restore", SETTING)
+        return Scope(frozenset({self._root})) if scope.whole and caller.limited else scope
 
 
 def _refuse(outside: Iterable[str], caller: Caller, act: str, setting: str) -> None:

@@ -107,14 +107,14 @@ def _set(world: World, branch: str, commit: str | None) -> None:
         remote._git("update-ref", *([f"refs/heads/{branch}", commit] if commit else ["-d", f"refs/heads/{branch}"]))
 
 
-def _commit_of_person(world: World, tree_of: str, parents: list[str]) -> str:
+def _commit_of_person(world: World, tree_of: str, parents: list[str], message: str = "mine") -> str:
     """A commit by somebody, with the tree of another commit."""
     remote: Any = world.remote
     if isinstance(remote, MemoryRemote):
         when = remote.commits[tree_of].when
         parent = parents[0] if parents else None
-        return remote.enter(MemoryCommit(parent, remote.commits[tree_of].tree, "mine", "grace <g@x> 2026-01-01", when))
-    who = ["-c", "user.name=grace", "-c", "user.email=g@example.com", "commit-tree", "-m", "mine"]
+        return remote.enter(MemoryCommit(parent, remote.commits[tree_of].tree, message, "grace <g@x> 2026-01-01", when))
+    who = ["-c", "user.name=grace", "-c", "user.email=g@example.com", "commit-tree", "-m", message]
     return str(remote._git(*who, f"{tree_of}^{{tree}}", *(f"-p{p}" for p in parents)).decode().strip())
 
 
@@ -153,6 +153,16 @@ def test_what_people_do_to_a_branch_is_settled_and_told(world: World, what: str,
     else:
         assert after[-len(before) :] == before
     assert moved is None or moved in after
+    assert world.back_up()["notices"] == []
+
+
+def test_a_persons_commit_with_the_backups_message_is_told_of(world: World) -> None:
+    row = _prepared(world)
+    head, _, _, _, message = _history(world, row.branch)[0]
+    other = next(name for name, *_ in _history(world, "folders/Reports"))
+    _set(world, row.branch, _commit_of_person(world, other, [head], message))
+    assert [n["code"] for n in world.back_up()["notices"]] == ["folder_branch_edited"]
+    _check(world)
     assert world.back_up()["notices"] == []
 
 

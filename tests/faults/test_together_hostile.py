@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.memory.commits import MemoryCommit
+from local.memory.commits import MemoryCommit, Tree
 from local.memory.world import World, succeeded
 from shared.services.git_folders import sync
 from tests.git_folders import Editor, write
@@ -29,6 +29,53 @@ def test_a_persons_message_does_not_pass_for_one_of_the_backup(world: World) -> 
     remote: Any = world.remote
     (text,) = [c.message for _, c in remote.history(remote.head) if "Backup-Folder-Commit" in c.message]
     assert [line for line in text.splitlines() if line.startswith("Backup-")] == [text.splitlines()[-1]]
+    check_together(world)
+
+
+def _forged(world: World, files: Tree, at: str, parent: str | None = None) -> str:
+    """A commit on the folder's branch with all that the backup says of itself, or beside it on a commit."""
+    remote: Any = world.remote
+    who = "Notebook Backup <notebook-backup@localhost> 2026-01-01T00:00:00+00:00"
+    text = f"Back up 1 notebook at 2026-01-01 00:00:00 UTC\n\nBackup-Run: r1\nBackup-Commit: {at}\n"
+    made = MemoryCommit(parent or remote.branches[BRANCH], files, text, f"{who} {who}", world.clock.now())
+    name = str(remote.enter(made))
+    if parent is None:
+        remote.branches[BRANCH] = name
+    return name
+
+
+def _with(world: World, tree: Tree, file: str, body: str) -> Tree:
+    remote: Any = world.remote
+    return {**tree, file: remote.add(notebook(body).encode())}
+
+
+@pytest.mark.parametrize("named", ["the last backup", "a commit of their own", "none that is there"])
+def test_an_edit_with_the_backups_copied_trailer_is_still_a_persons_edit(world: World, named: str) -> None:
+    remote: Any = world.remote
+    edited = _with(world, remote.commits[remote.branches[BRANCH]].tree, "job_0.py", "# theirs")
+    whole = _with(world, remote.commits[remote.head].tree, "acme/job_0.py", "# theirs")
+    at = {
+        "the last backup": remote.head,
+        "a commit of their own": _forged(world, whole, "a" * 40, remote.head),
+        "none that is there": "a" * 40,
+    }[named]
+    _forged(world, edited, at)
+    run = world.back_up()
+    assert codes(run) == {"folder_edits_merged": 1}
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# theirs").encode()
+    check_together(world)
+
+
+def test_going_back_to_an_earlier_state_with_the_backups_copied_trailer_is_a_persons_edit(world: World) -> None:
+    remote: Any = world.remote
+    before, tree = remote.head, remote.commits[remote.branches[BRANCH]].tree
+    write(world, f"{ACME}/job_0", "# newer")
+    world.back_up()
+    check_together(world)
+    _forged(world, dict(tree), before)
+    run = world.back_up()
+    assert codes(run) == {"folder_edits_merged": 1}
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# 0").encode()
     check_together(world)
 
 

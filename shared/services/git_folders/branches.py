@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.batches import Notice
-from shared.domain.folder_branches import EMPTY_TREE, followed_commit, followed_message, to_follow
+from shared.domain.folder_branches import EMPTY_TREE, followed_message, to_follow
 from shared.protocols import BlobStore
 from shared.protocols.folder_branches import (
     BackupCommit,
@@ -22,6 +22,7 @@ from shared.protocols.folder_branches import (
     FolderBranches,
     Link,
 )
+from shared.services.git_folders.own_commits import last_of_ours
 from shared.services.git_folders.store import GitFolder, GitFolderStore
 from shared.services.state.lease import held
 from shared.services.state.manifests import ManifestStore
@@ -119,7 +120,7 @@ class FolderBranchService:
         heads = self._branches.heads(self._prefix)
         if all(f.at == target and heads.get(f.branch) == f.head for f in folders):
             return Advance()
-        bases, notices = self._bases(folders, heads, merging or {})
+        bases, notices = self._bases(folders, heads, merging or {}, target)
         chains = self._chains(target, until or target, bases)
         made = self._branches.build([chain for _, chain in chains])
         ends = {base.folder.path: _standing(base) for base in bases}
@@ -152,7 +153,7 @@ class FolderBranchService:
         return self._branches.push(moves) if moves else set()
 
     def _bases(
-        self, folders: Sequence[GitFolder], heads: Mapping[str, str], merging: Mapping[str, Merging]
+        self, folders: Sequence[GitFolder], heads: Mapping[str, str], merging: Mapping[str, Merging], target: str
     ) -> tuple[list[_Base], list[Notice]]:
         """Where each branch stands; what somebody did to one since is found out, and told."""
         strange = [f for f in folders if heads.get(f.branch) != f.head]
@@ -167,12 +168,12 @@ class FolderBranchService:
             if merge and theirs:
                 base = replace(base, head=merge.base, shown=merge.shown, at=merge.at, theirs=theirs)
             elif base.remote != folder.head:
-                base, notice = self._found(base, known)
+                base, notice = self._found(base, known, target)
                 notices += [notice] if notice else []
             bases.append(base)
         return bases, notices
 
-    def _found(self, base: _Base, known: Mapping[str, BranchHead]) -> tuple[_Base, Notice | None]:
+    def _found(self, base: _Base, known: Mapping[str, BranchHead], target: str) -> tuple[_Base, Notice | None]:
         """A branch that is not where the backup left it: gone, moved on, moved back, or moved elsewhere."""
         folder, remote = base.folder, base.remote
         if remote is None:
@@ -185,10 +186,10 @@ class FolderBranchService:
         there = known.get(remote)
         if there is None:
             return base, None
-        here = replace(base, head=remote, shown=there.tree, at=followed_commit(there.message) or folder.at)
+        mine = last_of_ours(self._branches, folder, {remote: there}, target)
+        here = replace(base, head=remote, shown=there.tree, at=mine[1] if mine else folder.at)
         if folder.head is None or self._branches.contains(remote, folder.head):
             # By a push of ours whose answer was lost, or by people: theirs stays in history.
-            mine = followed_commit(there.message) is not None
             return here, None if mine else _by_people(folder)
         if folder.head in known and self._branches.contains(folder.head, remote):
             return base, Notice(folder.branch, "folder_branch_rewound", "it was moved back: it is forward again")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from shared.clock import Clock
 from shared.domain.audit import AuditAction, AuditEntry, AuditResult, Detail
 from shared.domain.batches import Notice
-from shared.domain.folder_branches import followed_commit
 from shared.domain.folder_merges import FolderMerge, Refusal, changed_files, is_notebook, may_be_notebook, merge
 from shared.domain.manifest import ManifestEntry
 from shared.protocols import PointFile, Repository, Signature
@@ -18,6 +17,7 @@ from shared.protocols.folder_branches import EXECUTABLE, PLAIN, BranchCommit, Fo
 from shared.services.audit.export import SYSTEM
 from shared.services.git_folders.branches import Merging
 from shared.services.git_folders.brought import BroughtStore
+from shared.services.git_folders.own_commits import last_of_ours
 from shared.services.git_folders.store import GitFolder
 
 EDIT_TRAILER = "Backup-Folder-Commit"
@@ -69,16 +69,21 @@ class EditMerger:
         self._clock, self._name, self._email = clock, name, email
 
     def find(
-        self, folders: Mapping[str, str | None], rows: Iterable[GitFolder], heads: Mapping[str, str]
+        self,
+        folders: Mapping[str, str | None],
+        rows: Iterable[GitFolder],
+        heads: Mapping[str, str],
+        head: Callable[[], str],
     ) -> list[BranchEdits]:
         """Branches that people committed to, without those that were moved back or by force.
 
-        `folders` are the commits that Git folders are at, by path. Raises `RepositoryError`.
+        `folders` are the commits that Git folders are at, by path; `head` gives the backup branch's. Raises
+        `RepositoryError`.
         """
         rows = [f for f in rows if f.path in folders]
         pairs = [(f, tip) for f in rows if f.head and (tip := heads.get(f.branch)) and tip != f.head]
         self._branches.describe({tip for _, tip in pairs})
-        return [found for folder, tip in pairs if (found := self._of(folder, tip, folders[folder.path]))]
+        return [found for folder, tip in pairs if (found := self._of(folder, tip, folders[folder.path], head))]
 
     def withdraw(self, files: Sequence[str], head: str, last: str, still_held: Callable[[], None]) -> str:
         """Remove files that were brought, and that somebody removed in the workspace before a backup found them.
@@ -129,24 +134,22 @@ class EditMerger:
             self._repository.push(parent, head)
         return parent, settled
 
-    def _of(self, folder: GitFolder, tip: str, at: str | None) -> BranchEdits | None:
+    def _of(self, folder: GitFolder, tip: str, at: str | None, head: Callable[[], str]) -> BranchEdits | None:
         known = str(folder.head)
         if not self._branches.contains(tip, known):
             return None
         commits = self._branches.edits(tip, known)
-        ours = [c for c in commits if self._is_ours(c)]
         base, shown, follows = known, str(folder.shown), folder.at
+        named = [c.commit for c in commits if c.committer == self._email]
+        told = self._branches.describe(named) if named else {}
+        # A push of ours whose answer was lost.
+        ours = last_of_ours(self._branches, folder, {c: told[c] for c in named if c in told}, head()) if told else None
         if ours:
-            # A push of ours whose answer was lost.
-            base, follows = ours[-1].commit, followed_commit(ours[-1].message)
-            shown = self._branches.describe({base})[base].tree
+            base, follows = ours
+            shown = told[base].tree
             commits = self._branches.edits(tip, base)
-        people = tuple(c for c in commits if not self._is_ours(c))
         seen = at if at in {c.commit for c in commits} else base
-        return BranchEdits(folder, tip, str(seen), Merging(base, shown, follows), people) if people else None
-
-    def _is_ours(self, commit: BranchCommit) -> bool:
-        return followed_commit(commit.message) is not None and commit.committer == self._email
+        return BranchEdits(folder, tip, seen, Merging(base, shown, follows), tuple(commits)) if commits else None
 
     def _settled(
         self, edits: BranchEdits, whole: Mapping[str, str], entries: Mapping[str, ManifestEntry]

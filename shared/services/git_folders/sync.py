@@ -121,7 +121,7 @@ class FolderSync:
             self._settle(here)
             present = [f for f in followed if not _is_away(here.looks.get(f.path))]
             at = {path: look.remote.commit for path, look in here.looks.items() if look.on_branch and look.remote}
-            found = self._edits.find(at, present, heads)
+            found = self._edits.find(at, present, heads, lambda: self._repository.fetch() or mark.commit)
             ready = [e for e in found if self._is_bounded(e, here) and self._is_as_backed_up(e.folder, here)]
             gone = self._vanished([f for f in present if f.path in at], here)
             target, came = self._bring(ready, gone, mark.commit, here, still_held)

@@ -54,6 +54,7 @@ _STATUS_BY_CODE = {
     "outside_folders": 403,
     "outside_backup": 403,
     "cross_site": 403,
+    "unknown_host": 403,
     "form_outdated": 403,
     "route_closed": 403,
     "request_too_large": 413,

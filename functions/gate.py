@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import azure.functions as func
@@ -59,6 +60,12 @@ class CrossSite(BackupError):
     code = "cross_site"
 
 
+class UnknownHost(BackupError):
+    """This app is not known as {host}: open it by localhost or its address, or set BACKUP_URL to that name."""
+
+    code = "unknown_host"
+
+
 class WrongMediaType(BackupError):
     """The body has to be {wanted}. Send it with that Content-Type."""
 
@@ -83,6 +90,7 @@ def enter(name: str, req: func.HttpRequest) -> None:
         return
     caller = _known(req)
     services().access.admit(caller, rule.right)
+    _check_host(caller, req)
     _check_site(name, req)
     _check_inside(caller, rule.tells, req)
 
@@ -129,6 +137,23 @@ def _known(req: func.HttpRequest) -> Caller:
     key = f"{caller.subject} {origin_of(req)}" if shared else caller.subject
     access.slow_down(key, caller.name, changes=changes)
     return caller
+
+
+def _check_host(caller: Caller, req: func.HttpRequest) -> None:
+    """Where nobody signs in, a site whose name was made to mean this machine (DNS rebinding) is none of ours."""
+    host = (urlsplit(f"//{req.headers.get('Host', '')}").hostname or "").rstrip(".")
+    known = {urlsplit(f"//{name}").hostname for name in services().access.sign_in.hosts}
+    # A name of one word is nobody's on the Internet.
+    if caller.trusted and "." in host and host not in known and not host.endswith(".localhost") and not _is_ip(host):
+        raise UnknownHost(host=host)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_site(name: str, req: func.HttpRequest) -> None:

@@ -103,6 +103,30 @@ def _submit(who: dict[str, str], fields: dict[str, Any], page: str = "page_resto
     return send(page, {**who, **OWN, **FORM}, body=body)
 
 
+REBOUND = ["evil.example.com", "evil.example.com:7071", "localhost.evil.com", "127.0.0.1.evil.com", "evil.com."]
+NAMES = ["localhost:7071", "127.0.0.1:7071", "[::1]:7071", "10.0.0.4", "backup:7071", "app.localhost", ""]
+
+
+@pytest.mark.parametrize("host", REBOUND)
+def test_without_sign_in_a_name_that_was_made_to_mean_this_machine_reaches_nothing(site: Site, host: str) -> None:
+    own = {"Host": host, "Origin": f"http://{host}"}
+    for name in ("get_status", "find_notebooks", "start_run", "page_browse", "start_restore"):
+        assert send(name, own).status_code == 403, name
+    assert code_of(send("get_status", own)) == "unknown_host"
+
+
+@pytest.mark.parametrize("host", NAMES)
+def test_without_sign_in_this_machine_and_names_of_ones_own_network_are_let_through(site: Site, host: str) -> None:
+    assert send("find_notebooks", {"Host": host}).status_code == 200
+
+
+def test_without_sign_in_the_name_that_is_set_is_let_through(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"Host": "backup.example.net:7071"}
+    assert send("find_notebooks", asked).status_code == 403
+    set_up(monkeypatch, BACKUP_URL="https://backup.example.net")
+    assert send("find_notebooks", asked).status_code == 200
+
+
 def test_a_form_without_its_token_or_with_that_of_another_does_nothing(site: Site, azure: str) -> None:
     fields = _plan_form(OPERATOR, azure)
     others = _plan_form(OPERATOR, azure)["token"]

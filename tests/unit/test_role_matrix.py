@@ -218,7 +218,7 @@ def test_on_ones_own_machine_the_key_opens_everything_and_a_principal_nothing(si
 @pytest.mark.parametrize("setting", ["", "localhost:7071", "127.0.0.1:7071", "[::1]:7071"])
 def test_core_tools_host_name_is_this_machine(site: Site, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     set_up(monkeypatch, WEBSITE_HOSTNAME=setting)
-    assert send("get_status").status_code == 200
+    assert send("get_status", {"Host": setting}).status_code == 200
 
 
 def test_a_refusal_names_the_roles_and_is_recorded_with_who_was_refused(azure: Site) -> None:

@@ -16,9 +16,10 @@ from shared.protocols.storage import BlobLease, BlobStore, Queue, Row, StoredRow
 from shared.protocols.tags import Tags
 from shared.protocols.telemetry import NoTelemetry, Telemetry
 from shared.protocols.volume import Volume, VolumeFault, VolumeFile
-from shared.protocols.workspace import FoundSecret, SecretFinder, Workspace
+from shared.protocols.workspace import MOST_FOUND_SECRETS, FoundSecret, SecretFinder, Workspace
 
 __all__ = [
+    "MOST_FOUND_SECRETS",
     "BlobLease",
     "BlobStore",
     "ChangeLog",

@@ -48,21 +48,26 @@ class Workspace(Protocol):
         ...
 
 
+MOST_FOUND_SECRETS = 1_000
+"""Secrets of one notebook that are told apart: the first by line."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundSecret:
     """Something in a notebook that has the shape of a secret: its kind, its line from 1, and a fingerprint.
 
-    The fingerprint tells two secrets apart and finds the same one elsewhere; the secret cannot be read from it.
+    The fingerprint tells two secrets apart and finds the same one elsewhere. A secret that people may have chosen has
+    none: whoever sees the fingerprint of a password could try words until one fits.
     """
 
     kind: str
     line: int
-    fingerprint: str
+    fingerprint: str | None = None
 
 
 class SecretFinder(Protocol):
     """Looks for well-known token shapes."""
 
     def find(self, data: bytes) -> list[FoundSecret]:
-        """What a notebook's bytes hold, each kind, line and fingerprint once."""
+        """What a notebook's bytes hold, by line, each kind, line and fingerprint once; `MOST_FOUND_SECRETS` at most."""
         ...

@@ -32,7 +32,6 @@ HEAVY = (
     "azure.identity",
     "azure.monitor",
     "azure.storage",
-    "detect_secrets",
     "dulwich",
     "git",
     "google.protobuf",
@@ -40,6 +39,7 @@ HEAVY = (
     "msal",
     "opentelemetry.exporter",
     "pygments",
+    "re2",
 )
 LOAD = """
 import json, sys

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from shared.domain.batches import Failure, Notice
-from shared.protocols import FoundSecret, SecretFinder
+from shared.protocols import MOST_FOUND_SECRETS, FoundSecret, SecretFinder
 
 MOST_NAMED = 5
 
@@ -20,7 +20,7 @@ class SecretPolicy(StrEnum):
 
 
 class SecretScreen:
-    """Applies the policy; of a secret only its kind, line and fingerprint are kept."""
+    """Applies the policy; of a secret only its kind and line are kept, and the fingerprint of one that nobody chose."""
 
     def __init__(self, finder: SecretFinder, policy: SecretPolicy) -> None:
         self._finder, self._policy = finder, policy
@@ -40,6 +40,11 @@ class SecretScreen:
 
 
 def _named(found: Sequence[FoundSecret]) -> str:
-    some = [f"line {s.line}: {s.kind} (fingerprint {s.fingerprint})" for s in found[:MOST_NAMED]]
-    more = [f"{len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
+    some = [f"line {s.line}: {s.kind}{_mark(s)}" for s in found[:MOST_NAMED]]
+    least = "at least " if len(found) == MOST_FOUND_SECRETS else ""
+    more = [f"{least}{len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
     return "; ".join(some + more)
+
+
+def _mark(secret: FoundSecret) -> str:
+    return f" (fingerprint {secret.fingerprint})" if secret.fingerprint else ""

@@ -8,34 +8,74 @@ from __future__ import annotations
 
 import base64
 import logging
+import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 REDACTED = "[redacted]"
 _FEWEST_CHARACTERS = 8
-_MOST_REMEMBERED = 256
-_forms: dict[str, None] = {}
+MOST_PASSING = 64
+"""Secrets that live for an hour: more than are in use at once. Those that are configured are not counted."""
 
 
-def remember(secret: str) -> str:
-    """Have a credential, in the forms in which it travels, blotted out from now on; returns it."""
-    if len(secret) >= _FEWEST_CHARACTERS and secret not in _forms:
-        basic = [base64.b64encode(f"{user}:{secret}".encode()).decode() for user in ("", "x", "git", "token")]
-        for form in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode(), *basic):
-            _forms[form] = None
-        while len(_forms) > _MOST_REMEMBERED:
-            # Tokens live for an hour: the oldest are past their use.
-            del _forms[next(iter(_forms))]
+class Memory:
+    """The secrets of a process, in the forms in which they travel. Threads add to it while others read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[str, None] = {}
+        self._passing: dict[str, None] = {}
+        self._forms: tuple[str, ...] = ()
+
+    def add(self, secret: str, *, keep: bool) -> None:
+        """Hold a secret for good, or until many have been used after it."""
+        if len(secret) < _FEWEST_CHARACTERS or secret in self._kept:
+            return
+        with self._lock:
+            known = secret in self._passing
+            self._passing.pop(secret, None)
+            (self._kept if keep else self._passing)[secret] = None
+            while len(self._passing) > MOST_PASSING:
+                del self._passing[next(iter(self._passing))]
+            if not known:
+                found = {form for held in (*self._kept, *self._passing) for form in _travelling(held)}
+                # A form may be part of another: the longest goes first, so that no rest of it is left. Readers hold
+                # the one tuple or the other.
+                self._forms = tuple(sorted(found, key=len, reverse=True))
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """What is blotted out, the longest first."""
+        return self._forms
+
+
+_memory = Memory()
+
+
+def remember(secret: str, *, keep: bool = False) -> str:
+    """Have a credential, in the forms in which it travels, blotted out from now on; returns it.
+
+    One that is configured, by a setting or in a vault, is kept as long as the process lives; others are forgotten
+    when `MOST_PASSING` have been used since.
+    """
+    _memory.add(secret, keep=keep)
     return secret
 
 
 def redact(text: str) -> str:
     """The text without any remembered credential."""
-    for form in list(_forms):
+    for form in _memory.forms:
         if form in text:
             text = text.replace(form, REDACTED)
     return text
+
+
+def _travelling(secret: str) -> Iterator[str]:
+    yield from (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
+    for user in ("", "x", "git", "token"):
+        yield base64.b64encode(f"{user}:{secret}".encode()).decode()
 
 
 def redact_logs() -> None:

@@ -61,7 +61,7 @@ class DatabricksTokens:
 
 def _made(body: Mapping[str, Any]) -> NewToken:
     info = _issued(body["token_info"])
-    return NewToken(info.id, remember(str(body["token_value"])), info.expires_at)
+    return NewToken(info.id, remember(str(body["token_value"]), keep=True), info.expires_at)
 
 
 def _issued(row: Any) -> IssuedToken:

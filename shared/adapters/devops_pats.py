@@ -65,7 +65,7 @@ class DevOpsTokens:
 
     def works(self, value: str) -> bool:
         """See `TokenIssuer.works`."""
-        basic = base64.b64encode(f":{remember(value)}".encode()).decode()
+        basic = base64.b64encode(f":{remember(value, keep=True)}".encode()).decode()
         url = f"{self._remote}/info/refs?service=git-receive-pack"
         answer = self._calls.call("try a token", "GET", url, f"Basic {basic}")
         if answer.status == 200 or answer.status in _REFUSED:
@@ -105,7 +105,7 @@ def _page(body: Mapping[str, Any]) -> list[IssuedToken]:
 
 def _made(row: Mapping[str, Any]) -> NewToken:
     issued = _issued(row)
-    return NewToken(issued.id, remember(str(row["token"])), issued.expires_at)
+    return NewToken(issued.id, remember(str(row["token"]), keep=True), issued.expires_at)
 
 
 def _issued(row: Any) -> IssuedToken:

@@ -64,7 +64,7 @@ def azure_credential(client_id: str | None) -> TokenCredential:
 def setting_token(secret: SecretStr) -> Tokens:
     """A token that is configured: it is what it is until the app starts anew."""
     # Known to the logs' redaction before anything is logged.
-    value = remember(secret.get_secret_value())
+    value = remember(secret.get_secret_value(), keep=True)
     return lambda: value
 
 
@@ -108,7 +108,7 @@ class VaultToken:
 
     def _read(self) -> None:
         try:
-            self._value = remember(self._vault.current(self._name).value)
+            self._value = remember(self._vault.current(self._name).value, keep=True)
         except VaultUnavailable as error:
             if not self._value:
                 raise

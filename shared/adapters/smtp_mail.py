@@ -54,7 +54,7 @@ class SmtpAddress:
             tls=tls,
             starttls=not (tls or local),
             user=unquote(parts.username or ""),
-            password=remember(unquote(parts.password or "")),
+            password=remember(unquote(parts.password or ""), keep=True),
         )
 
 

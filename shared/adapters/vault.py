@@ -59,7 +59,7 @@ class KeyVault:
         """See `Vault.write`."""
         with _told(name):
             made = self._client.set_secret(
-                name, remember(value), expires_on=expires_at, tags=dict(tags), content_type="token"
+                name, remember(value, keep=True), expires_on=expires_at, tags=dict(tags), content_type="token"
             )
             return str(made.properties.version)
 
@@ -93,7 +93,7 @@ def _version(secret: KeyVaultSecret) -> SecretVersion:
     return SecretVersion(
         name=str(secret.name),
         version=str(properties.version),
-        value=remember(str(secret.value)),
+        value=remember(str(secret.value), keep=True),
         expires_at=properties.expires_on,
         tags=dict(properties.tags or {}),
     )

@@ -47,7 +47,9 @@ def connect_telemetry(settings: Settings, credential: Credential) -> OpenTelemet
 def _exports(settings: Settings, credential: Credential) -> Exports:
     if settings.application_insights is not None:
         connection = settings.application_insights.get_secret_value()
-        remember(dict(part.partition("=")[::2] for part in connection.split(";")).get("InstrumentationKey", ""))
+        remember(
+            dict(part.partition("=")[::2] for part in connection.split(";")).get("InstrumentationKey", ""), keep=True
+        )
         by_identity = "authorization=aad" in settings.application_insights_authentication.lower()
         return to_azure_monitor(connection, credential() if by_identity else None, settings.telemetry_seconds)
     if settings.otlp_endpoint:

@@ -173,7 +173,7 @@ def _git_folders(settings: Settings, workspace: DatabricksWorkspace, access: Acc
 def _storage(settings: Settings, credential: Credential) -> StorageClients:
     if settings.storage is not None:
         connection = settings.storage.get_secret_value()
-        remember(dict(part.partition("=")[::2] for part in connection.split(";")).get("AccountKey", ""))
+        remember(dict(part.partition("=")[::2] for part in connection.split(";")).get("AccountKey", ""), keep=True)
         return StorageClients.from_connection_string(connection)
     uris = (settings.storage_blob_uri, settings.storage_queue_uri, settings.storage_table_uri)
     if not all(uris):

@@ -169,7 +169,7 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 def test_starttls_comes_before_the_password_and_the_mail(
     server: Server, serving: Serve, contexts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redaction, "_forms", {})
+    monkeypatch.setattr(redaction, "_memory", redaction.Memory())
     served, trusting = contexts
     port = serving(tls_context=served, require_starttls=True, authenticator=server.authenticate)
     mailer = _mailer(port, starttls=True, trusting=trusting, user="u", password=PASSWORD)

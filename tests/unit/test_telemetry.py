@@ -52,7 +52,7 @@ class Taken:
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
-    monkeypatch.setattr(redaction, "_forms", {})
+    monkeypatch.setattr(redaction, "_memory", redaction.Memory())
     before, made = logging.getLogRecordFactory(), Taken()
     level = logging.getLogger("backup").level
     logging.getLogger("backup").setLevel(logging.INFO)

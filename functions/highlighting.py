@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, overload
 
 from markupsafe import Markup, escape
 
@@ -17,6 +18,8 @@ from shared.services.recovery.content import NotebookContent
 
 LEXERS = {Language.PYTHON: "python", Language.SQL: "sql", Language.SCALA: "scala", Language.R: "r"}
 MARKDOWN = "markdown"
+PLAIN = {MARKDOWN}
+"""Shown without colours: the lexer takes a minute for a few thousand empty lines."""
 MAGICS = {f"%{name}": name for name in LEXERS.values()} | {"%sh": "bash", "%md": MARKDOWN, "%md-sandbox": MARKDOWN}
 CELL_END = "\n\n# COMMAND ----------\n\n"
 HEADER = re.compile(r"(#|--|//) Databricks notebook source\s*")
@@ -24,8 +27,12 @@ SEPARATOR = re.compile(r"(#|--|//) COMMAND ----------\s*")
 MAGIC = re.compile(r"((?:#|--|//) MAGIC ?)(.*)")
 WORD = re.compile(r"(\s*%[\w-]+)(.*)", re.DOTALL)
 MOST_HIGHLIGHTED = 500_000
+MOST_HIGHLIGHTED_LINES = 50_000
 MOST_LINE_CHARACTERS = 2_000
 MOST_SHOWN_LINES = 5_000
+MOST_PIECE = 10_000
+"""Characters that a lexer is given at once. Its expressions go back: what they cost grows with the square of these."""
+MOST_SECONDS = 2.0
 
 
 def source_of(content: NotebookContent) -> str:
@@ -35,7 +42,7 @@ def source_of(content: NotebookContent) -> str:
         return text
     try:
         return CELL_END.join(map(_jupyter_cell, json.loads(text)["cells"]))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return text
 
 
@@ -44,6 +51,19 @@ def _jupyter_cell(cell: dict[str, Any]) -> str:
     if cell["cell_type"] != "markdown":
         return source
     return "\n".join(f"# MAGIC {line}" for line in ["%md", *source.split("\n")])
+
+
+class Patience:
+    """How long one page is coloured: what is left after that is shown without colours."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._until = monotonic() + MOST_SECONDS
+
+    @property
+    def ended(self) -> bool:
+        """Whether the page's time is used up."""
+        return self._monotonic() > self._until
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +88,40 @@ class _Written:
             marks[first], rest[first] = marks[first] + word[1], word[2]
         return cls(lexer or LEXERS[language], tuple(marks), tuple(rest))
 
-    def coloured(self) -> list[Markup]:
-        """The rest of each line as HTML."""
-        # Loaded with the first notebook that is shown: it takes long.
-        from pygments import highlight
-        from pygments.formatters import HtmlFormatter
-
-        found = highlight("\n".join([*self.rest, ""]), _lexer(self.lexer), HtmlFormatter(nowrap=True))
-        *shown, last = found.split("\n")
-        # Some lexers add or drop a last line, and a carriage return becomes a line of its own.
-        if last or len(shown) != len(self.rest):
+    def coloured(self, patience: Patience) -> list[Markup]:
+        """The rest of each line as HTML: in colours, while the page has time for them."""
+        if self.lexer in PLAIN:
             return [escape(line) for line in self.rest]
-        return [Markup(line) for line in shown]  # noqa: S704 - escaped by Pygments
+        return [line for piece in _pieces(self.rest) for line in _coloured(piece, self.lexer, patience)]
+
+
+def _pieces(lines: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Runs of lines of bounded length; a string that is open at an end of one is not known in the next."""
+    start, size = 0, 0
+    for number, line in enumerate(lines):
+        size += len(line) + 1
+        if size > MOST_PIECE and number > start:
+            yield lines[start:number]
+            start, size = number, len(line) + 1
+    yield lines[start:]
+
+
+def _coloured(lines: Sequence[str], lexer: str, patience: Patience) -> list[Markup]:
+    # Loaded with the first notebook that is shown: it takes long.
+    from pygments import format as formatted
+    from pygments.formatters import HtmlFormatter
+
+    plain = [escape(line) for line in lines]
+    tokens = []
+    for token in () if patience.ended else _lexer(lexer).get_tokens("\n".join([*lines, ""])):
+        tokens.append(token)
+        if patience.ended:
+            return plain
+    *shown, last = formatted(iter(tokens), HtmlFormatter(nowrap=True)).split("\n")
+    # Some lexers add or drop a last line, and a carriage return becomes a line of its own.
+    if last or len(shown) != len(lines):
+        return plain
+    return [Markup(line) for line in shown]  # noqa: S704 - escaped by Pygments
 
 
 @functools.cache
@@ -94,19 +136,42 @@ def short(line: str) -> str:
     return line if len(line) <= MOST_LINE_CHARACTERS else line[:MOST_LINE_CHARACTERS] + " …"
 
 
-def highlighted(lines: Sequence[str], language: Language) -> list[Markup]:
+class _Escaped(Sequence[Markup]):
+    """Lines without colours, each made when it is asked for: a text may have millions, of which few are shown."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Markup: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Markup]: ...
+    def __getitem__(self, index: int | slice) -> Markup | Sequence[Markup]:
+        if isinstance(index, slice):
+            return _Escaped(self._lines[index])
+        return escape(short(self._lines[index]))
+
+
+def highlighted(lines: Sequence[str], language: Language, patience: Patience | None = None) -> Sequence[Markup]:
     """A notebook's lines as HTML, each cell by itself: a string that one leaves open does not colour the next.
 
-    Lines that are very long are cut; a text that is very long is only escaped.
+    Lines that are very long are cut; a text that is very long is only escaped, and so is what is left of a page when
+    its `patience` has ended.
     """
+    patience = patience or Patience()
+    if len(lines) > MOST_HIGHLIGHTED_LINES:
+        return _Escaped(lines)
     cut = [short(line) for line in lines]
     if sum(map(len, cut)) > MOST_HIGHLIGHTED:
-        return [escape(line) for line in cut]
+        return _Escaped(lines)
     found: list[Markup] = []
     for start, end in _spans(cut):
         found += [escape(line) for line in cut[len(found) : start]]
         cell = _Written.of(cut[start:end], language)
-        found += [_marked(mark) + line for mark, line in zip(cell.marks, cell.coloured(), strict=True)]
+        found += [_marked(mark) + line for mark, line in zip(cell.marks, cell.coloured(patience), strict=True)]
     return found + [escape(line) for line in cut[len(found) :]]
 
 
@@ -131,20 +196,21 @@ class Cell:
     prose: bool = False
 
 
-def cells(text: str, language: Language) -> tuple[list[Cell], bool]:
+def cells(text: str, language: Language, patience: Patience | None = None) -> tuple[list[Cell], bool]:
     """A notebook's cells, and whether anything of them was left out: lines after many, or the ends of long ones."""
+    patience = patience or Patience()
     raw = text.split("\n")
     shown = [short(line) for line in raw[:MOST_SHOWN_LINES]]
-    plain = sum(map(len, shown)) > MOST_HIGHLIGHTED
-    found = [_cell(a, shown[a:b], language, plain=plain) for a, b in _spans(shown) if any(map(str.strip, shown[a:b]))]
+    wanted = patience if sum(map(len, shown)) <= MOST_HIGHLIGHTED else None
+    found = [_cell(a, shown[a:b], language, wanted) for a, b in _spans(shown) if any(map(str.strip, shown[a:b]))]
     return found, len(raw) > len(shown) or any(len(line) > MOST_LINE_CHARACTERS for line in raw[:MOST_SHOWN_LINES])
 
 
-def _cell(start: int, lines: Sequence[str], language: Language, *, plain: bool) -> Cell:
+def _cell(start: int, lines: Sequence[str], language: Language, patience: Patience | None) -> Cell:
     """Blank lines at its ends are left out, and so are the marks of another language but for its word."""
     cell = _Written.of(lines, language)
     prose = cell.lexer == MARKDOWN
-    bodies = [escape(line) for line in cell.rest] if plain else cell.coloured()
+    bodies = cell.coloured(patience) if patience else [escape(line) for line in cell.rest]
     words = ["" if prose else (mark[2] if (mark := MAGIC.fullmatch(m)) else m) for m in cell.marks]
     filled = [n for n in range(len(lines)) if (words[n] + cell.rest[n]).strip()] or [0]
     first, last = filled[0], filled[-1] + 1

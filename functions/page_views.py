@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import azure.functions as func
 from markupsafe import Markup
 
-from functions.highlighting import MOST_LINE_CHARACTERS, MOST_SHOWN_LINES, SEPARATOR, highlighted, source_of
+from functions.highlighting import MOST_LINE_CHARACTERS, MOST_SHOWN_LINES, SEPARATOR, Patience, highlighted, source_of
 from functions.requests import asking
 from shared.domain.differences import Block, blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
@@ -144,7 +144,8 @@ def _by_cells(side: Side) -> Side:
 
 def rows_of(found: Difference) -> Shown:
     """A difference as rows, what does not differ folded but for its surroundings, within bounds."""
-    old, new = (highlighted(side.lines, found.language) for side in (found.before, found.after))
+    patience = Patience()
+    old, new = (highlighted(side.lines, found.language, patience) for side in (found.before, found.after))
     shown: list[Stretch] = []
     room, left_out = _Room(), 0
     for block, folded in _folded(found.blocks):
@@ -192,10 +193,11 @@ def _folded(blocks: Sequence[Block]) -> Iterator[tuple[Block, bool]]:
 
 
 def _part(block: Block, start: int, end: int) -> Block:
-    return Block(block.tag, block.a_from + start, block.a_from + end, block.b_from + start, block.b_from + end)
+    cut = (block.a_from + start, block.a_from + end, block.b_from + start, block.b_from + end)
+    return Block(block.tag, *cut, coarse=block.coarse)
 
 
-def _pairs(block: Block, old: list[Markup], new: list[Markup], after: Sequence[str]) -> Iterator[Pair]:
+def _pairs(block: Block, old: Sequence[Markup], new: Sequence[Markup], after: Sequence[str]) -> Iterator[Pair]:
     for offset in range(_length(block)):
         a, b = block.a_from + offset, block.b_from + offset
         left, right = a < block.a_to, b < block.b_to

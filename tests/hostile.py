@@ -31,6 +31,14 @@ def secret_like(size: int) -> Iterator[str]:
         yield "".join(draw.choices(pieces, k=count))
 
 
+def for_lexers(size: int) -> Iterator[str]:
+    """Texts of so many characters whose tokens each make a lexer read on to an end that is not there."""
+    for line in ("<" * 1_999, "@" * 1_999, '"}}' + "<" * 1_996):
+        yield f"{line}\n" * (size // 2_000)
+    yield "\n" * size
+    yield "# MAGIC %md\n" + "# MAGIC \n" * (size // 8)
+
+
 def run_guarded(code: str) -> str:
     """What a program prints that is ended, and the test with it, where its work has no bound."""
     command = [sys.executable, "-c", code]

@@ -18,6 +18,7 @@ from shared.domain.tags import AT_PREFIX
 
 app = typer.Typer()
 COMPLETION_SECONDS = 2
+MOST_COLOURED, MOST_COLOURED_LINE = 200_000, 2_000
 LEXERS = {"PYTHON": "python", "SQL": "sql", "SCALA": "scala", "R": "r"}
 
 
@@ -122,6 +123,9 @@ def show(
 def _highlighted(answer: shown.Json) -> Syntax:
     text = answer["content"].replace("\r\n", "\n")
     lexer = "json" if answer["format"] == "JUPYTER" else LEXERS.get(answer["language"], "text")
+    # What colours cost grows with the square of a line, and of a string that is never closed.
+    if len(text) > MOST_COLOURED or max(map(len, text.split("\n"))) > MOST_COLOURED_LINE:
+        lexer = "text"
     return Syntax(plain(text, keep="\n\t"), lexer, line_numbers=True, word_wrap=True, background_color="default")
 
 

@@ -1,25 +1,35 @@
-"""Differences between two texts: by line, bounded in time, as a unified diff."""
+"""Differences between two texts: by line, bounded in work, as a unified diff."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 MOST_LINES = 20_000
 """Texts that differ in more lines than this between their common ends are shown as wholly replaced there."""
+MOST_STEPS = 5_000_000
+"""Pairs of lines that are looked at: one or two seconds' work. What has not been compared by then is shown as replaced.
+
+Texts of work take a few thousand to a few hundred thousand; many equal lines in another order take billions.
+"""
 CONTEXT_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Lines `a[a_from:a_to]` beside `b[b_from:b_to]`; `tag` is `equal`, `replace`, `delete` or `insert`."""
+    """Lines `a[a_from:a_to]` beside `b[b_from:b_to]`; `tag` is `equal`, `replace`, `delete` or `insert`.
+
+    What is `coarse` was taken as replaced without a look at each of its lines: some of them may be the same.
+    """
 
     tag: str
     a_from: int
     a_to: int
     b_from: int
     b_to: int
+    coarse: bool = False
 
 
 def blocks(a: Sequence[str], b: Sequence[str]) -> list[Block]:
@@ -59,9 +69,39 @@ def _inner(a: Sequence[str], b: Sequence[str], offset: int) -> list[Block]:
         return []
     if not a or not b or len(a) + len(b) > MOST_LINES:
         tag = "replace" if a and b else "delete" if a else "insert"
-        return [Block(tag, offset, offset + len(a), offset, offset + len(b))]
-    codes = difflib.SequenceMatcher(None, a, b).get_opcodes()
-    return [Block(tag, offset + i, offset + j, offset + k, offset + m) for tag, i, j, k, m in codes]
+        return [Block(tag, offset, offset + len(a), offset, offset + len(b), coarse=tag == "replace")]
+    matcher = _BoundedMatcher(a, b)
+    codes = matcher.get_opcodes()
+    return [
+        Block(tag, offset + i, offset + j, offset + k, offset + m, coarse=tag == "replace" and matcher.steps < 0)
+        for tag, i, j, k, m in codes
+    ]
+
+
+class _BoundedMatcher(difflib.SequenceMatcher[str]):
+    """Finds nothing more that is equal once its steps are used up; what it found until then is right."""
+
+    a: Sequence[str]
+    b: Sequence[str]
+    b2j: dict[str, list[int]]
+
+    def __init__(self, a: Sequence[str], b: Sequence[str]) -> None:
+        super().__init__(None, a, b)
+        self.steps = MOST_STEPS
+        places = (len(self.b2j.get(line, ())) for line in a)
+        self._steps_before = [0, *accumulate(count + 1 for count in places)]
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> difflib.Match:
+        """See `SequenceMatcher`: it looks at all places in `b` of each line of the part of `a`."""
+        end_a = len(self.a) if ahi is None else ahi
+        end_b = len(self.b) if bhi is None else bhi
+        if self.steps >= 0:
+            self.steps -= self._steps_before[end_a] - self._steps_before[alo]
+        if self.steps < 0:
+            return difflib.Match(alo, blo, 0)
+        return super().find_longest_match(alo, end_a, blo, end_b)
 
 
 def _common(a: Sequence[str], b: Sequence[str]) -> int:
@@ -92,7 +132,8 @@ def _hunks(found: Sequence[Block]) -> Iterator[list[Block]]:
 
 
 def _cut(block: Block, start: int, end: int) -> Block:
-    return Block(block.tag, block.a_from + start, block.a_from + end, block.b_from + start, block.b_from + end)
+    cut = (block.a_from + start, block.a_from + end, block.b_from + start, block.b_from + end)
+    return Block(block.tag, *cut, coarse=block.coarse)
 
 
 def _span(start: int, end: int) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from difflib import Match, SequenceMatcher
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.differences import MOST_LINES, blocks, counts, unified
+from shared.domain.differences import MOST_LINES, MOST_STEPS, blocks, counts, unified
 
 LINES = st.lists(st.sampled_from(["", "a", "b", "c", "+x", "-y", " z", "@@ -1 +1 @@", "\\"]), max_size=40)
 HEADER = re.compile(r"@@ -(\d+),(\d+) \+(\d+),(\d+) @@")
@@ -68,8 +71,39 @@ def test_texts_too_large_to_compare_are_replaced_between_their_common_ends() -> 
     a = ["same", *(f"a{n}" for n in range(MOST_LINES)), "end"]
     b = ["same", *(f"b{n}" for n in range(MOST_LINES)), "end"]
     assert [block.tag for block in blocks(a, b)] == ["equal", "replace", "equal"]
+    assert [block.coarse for block in blocks(a, b)] == [False, True, False]
     assert counts(blocks(a, b)) == (MOST_LINES, MOST_LINES)
 
 
 def test_a_label_cannot_break_the_header() -> None:
     assert unified(["a"], ["b"], "x\n+++ y", "z\r").split("\n")[:2] == ["--- x +++ y", "+++ z "]
+
+
+@pytest.mark.parametrize("factor", [37, 7, 1])
+def test_many_equal_lines_in_another_order_are_compared_in_bounded_steps(
+    monkeypatch: pytest.MonkeyPatch, factor: int
+) -> None:
+    """Each line stands in a hundred places of the other text."""
+    looked_at = 0
+    find = SequenceMatcher.find_longest_match
+
+    def counted(self: Any, alo: int, ahi: int, blo: int, bhi: int) -> Match:
+        nonlocal looked_at
+        looked_at += sum(len(self.b2j.get(line, ())) for line in self.a[alo:ahi])
+        return find(self, alo, ahi, blo, bhi)
+
+    monkeypatch.setattr(SequenceMatcher, "find_longest_match", counted)
+    a, b = ([str(n * k % 100) for n in range(9_000)] for k in (1, factor))
+    found = blocks(a, b)
+    assert looked_at <= MOST_STEPS
+    assert [line for block in found for line in b[block.b_from : block.b_to]] == b
+    assert all(a[x.a_from : x.a_to] == b[x.b_from : x.b_to] for x in found if x.tag == "equal")
+    assert any(block.coarse for block in found) == (factor != 1)
+
+
+def test_a_large_notebook_of_work_is_compared_line_by_line() -> None:
+    a = [f"line {n}" if n % 4 else "" for n in range(9_000)]
+    b = [f"changed {n}" if n % 50 == 1 else line for n, line in enumerate(a)]
+    found = blocks(a, b)
+    assert counts(found)[0] == sum(n % 50 == 1 for n in range(9_000))
+    assert not any(block.coarse for block in found)

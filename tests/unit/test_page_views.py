@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from collections.abc import Sequence
+from html import unescape
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markupsafe import Markup
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES
 
 from functions import highlighting, page_views
-from functions.highlighting import Cell, cells, highlighted, source_of
+from functions.highlighting import (
+    MOST_HIGHLIGHTED_LINES,
+    MOST_PIECE,
+    Cell,
+    Patience,
+    _pieces,
+    cells,
+    highlighted,
+    short,
+    source_of,
+)
 from functions.page_views import by_cells, crumbs, rows_of
 from shared.domain.differences import blocks, counts
 from shared.domain.notebooks import ExportFormat, Language
 from shared.services.recovery.compare import Difference, Side
 from shared.services.recovery.content import NotebookContent
+from tests.hostile import run_guarded
 
 
 def words(cell: Cell) -> str:
@@ -94,7 +111,7 @@ def test_jupyter_is_compared_by_its_code() -> None:
         ("%r", "a <- NULL", '<span class="kc">NULL</span>'),
         ("%sh", "echo 1", '<span class="nb">echo</span>'),
         ("%python", "import os", '<span class="kn">import</span>'),
-        ("%md", "# Title", '<span class="gh"># Title</span>'),
+        ("%md", "# Title <b>", "# Title &lt;b&gt;"),
     ],
 )
 def test_a_cell_is_coloured_as_the_language_of_its_magic(magic: str, code: str, expected: str) -> None:
@@ -105,6 +122,72 @@ def test_a_cell_is_coloured_as_the_language_of_its_magic(magic: str, code: str, 
     assert ("MAGIC" in words(cell), cell.prose) == (False, magic == "%md")
     (other,), _ = cells(f"{magic}\n{code}", Language.SQL)
     assert any(expected in line for line in other.lines), "Jupyter has the word alone"
+
+
+def test_a_page_is_coloured_while_it_has_time_for_that_and_whole_all_the_same() -> None:
+    """The clock moves on by a second each time that it is asked, as if each token took as long."""
+
+    patience = Patience(itertools.count().__next__)
+    lines = ["import os  # <b>"] * 10
+    found = highlighted(lines, Language.PYTHON, patience)
+    assert patience.ended
+    assert found == ["import os  # &lt;b&gt;"] * 10
+    assert "kn" in highlighted(lines, Language.PYTHON, Patience(lambda: 0.0))[0]
+
+
+def test_both_sides_of_a_comparison_share_the_pages_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[Patience] = []
+
+    def noted(lines: Sequence[str], language: Language, patience: Patience) -> Sequence[Markup]:
+        used.append(patience)
+        return highlighted(lines, language, patience)
+
+    monkeypatch.setattr(page_views, "highlighted", noted)
+    rows_of(_difference(("a",), ("b",)))
+    assert used[0] is used[1]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["", "x = 1", "# COMMAND ----------", '"' * 3, "a" * 4_000, "<b>"]), max_size=60))
+def test_a_long_cell_is_coloured_in_pieces_and_no_line_is_lost(lines: list[str]) -> None:
+    shown = [re.sub("<[^>]*>", "", line) for line in highlighted(lines, Language.PYTHON)]
+    assert [unescape(line) for line in shown] == [short(line) for line in lines]
+
+
+def test_no_lexer_is_given_more_than_a_piece() -> None:
+    pieces = list(_pieces(["a" * 999] * 95 + ["b" * 2 * MOST_PIECE, "c"]))
+    assert [len(piece) for piece in pieces] == [10] * 9 + [5, 1, 1]
+
+
+def test_millions_of_lines_are_not_made_into_html() -> None:
+    lines = [""] * (MOST_HIGHLIGHTED_LINES + 1)
+    found = highlighted([*lines, "<b>"], Language.PYTHON)
+    assert not isinstance(found, list)
+    assert (len(found), found[-1], list(found[-2:])) == (len(lines) + 1, "&lt;b&gt;", ["", "&lt;b&gt;"])
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_page_ends_soon_whatever_a_notebook_holds(language: Language) -> None:
+    """Without bounds, a lexer that goes back takes minutes for these."""
+    code = (
+        "from functions.highlighting import cells\n"
+        "from shared.domain.notebooks import Language\n"
+        "from tests.hostile import for_lexers\n"
+        f"language = Language({language.value!r})\n"
+        "print(all(cells(text, language) for text in for_lexers(400_000)))"
+    )
+    assert run_guarded(code) == "True\n"
+
+
+def test_a_notebook_of_many_nested_lists_is_shown_as_its_text() -> None:
+    text = '{"cells": ' + "[" * 100_000
+    assert source_of(_content(text, ExportFormat.JUPYTER)) == text
+
+
+def test_a_comparison_says_where_it_is_coarse() -> None:
+    old, new = (tuple(str(n * factor % 100) for n in range(9_000)) for factor in (1, 37))
+    assert _difference(old, new).coarse
+    assert not _difference(("a", "b"), ("a", "c")).coarse
 
 
 def _luminance(colour: str) -> float:

@@ -39,6 +39,11 @@ class Difference:
         return sides[0] == sides[1]
 
     @property
+    def coarse(self) -> bool:
+        """Whether the sides were too large or too different to compare each line with each."""
+        return any(block.coarse for block in self.blocks)
+
+    @property
     def language(self) -> Language:
         """The language of the newer side that exists."""
         content = self.after.content or self.before.content

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from shared.domain.names import collision_suffix, folder_component, notebook_component
 from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
 
+_MOST_NORMALISED = 1_000
+"""Characters: more than any file system holds in a name, so that a longer one stands beside no other there."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
@@ -75,6 +78,9 @@ def folded(file: str) -> str:
     """What a file system sees that ignores case and Unicode normalisation."""
     if file.isascii():
         return file.lower()
+    if len(file) > _MOST_NORMALISED:
+        # Git holds names of any length; what normalising costs grows with the square of the marks on one letter.
+        return "/".join(folded(part) if len(part) <= _MOST_NORMALISED else part for part in file.split("/"))
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", file).casefold())
 
 

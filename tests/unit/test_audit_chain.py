@@ -6,11 +6,12 @@ import csv
 import functools
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.audit import (
@@ -31,6 +32,7 @@ from shared.domain.audit import (
 from shared.domain.audit_check import AuditFault, Forgery, verify
 from shared.domain.canonical import canonical
 from shared.services.audit.export import Pseudonyms, as_csv, as_json_lines
+from tests.hostile import run_guarded
 
 LENGTH, AT = 10_000, 1_800_000_000_000
 KEY = b"a key of sixteen bytes or more"
@@ -263,6 +265,29 @@ def test_pseudonyms_are_stable_and_leave_nothing_to_prove_a_guess_with() -> None
     assert record.hash not in text
     assert Pseudonyms(KEY).of(record) == Pseudonyms(KEY).of(record)
     assert Pseudonyms(KEY + b".").of(record).actor != name
+
+
+ADDRESS = re.compile(r"[\w.+%][\w.+%'-]*@[\w-]+(?:\.[\w-]+)+")
+
+
+@given(st.text("ab.@'-%é _\n/", max_size=30))
+@example("a@b.c'd@e.f")
+@example("''@b.c@d.e")
+@example("a@b@c.d")
+def test_each_address_in_a_text_gets_its_pseudonym_and_the_rest_stays(text: str) -> None:
+    known = Pseudonyms(KEY)
+    assert known.text(text) == ADDRESS.sub(lambda found: known.name(found[0]), text)
+
+
+def test_texts_that_are_nearly_addresses_are_read_once() -> None:
+    """An expression that begins again at each character would take hours for these."""
+    code = (
+        "from shared.services.audit.export import Pseudonyms\n"
+        "known = Pseudonyms(b'k' * 16)\n"
+        "texts = [piece * (1_000_000 // len(piece)) for piece in ('a', 'a-', 'a.', '%', \"'\", '-', '@a', 'a@a')]\n"
+        "print(all(known.text(text) == text for text in texts))"
+    )
+    assert run_guarded(code) == "True\n"
 
 
 def test_a_short_key_for_pseudonyms_is_refused() -> None:

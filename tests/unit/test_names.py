@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.domain.names import BadFileName, parse_file
 from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
 from shared.domain.siblings import assign_files, folded
+from tests.hostile import run_guarded
 from tests.names import HOSTILE_NAMES, check_portable
 
 ROOT = "/Clients"
@@ -111,3 +112,19 @@ def test_a_reserved_file_is_not_given_away() -> None:
 def test_a_file_of_somebody_else_is_no_notebook(file: str) -> None:
     with pytest.raises(BadFileName):
         parse_file(file)
+
+
+@given(st.lists(st.text("aÄé\u0301\u0327\u1100\u1161ſK", max_size=300), min_size=1, max_size=12))
+def test_a_long_path_is_folded_by_its_parts_as_a_whole_one_would_be(parts: list[str]) -> None:
+    file = "/".join(parts)
+    assert folded(file) == "/".join(folded(part) for part in parts)
+
+
+def test_a_name_that_only_git_holds_is_folded_in_bounded_work() -> None:
+    """Half a million marks on one letter take an hour to put in order."""
+    code = (
+        "from shared.domain.siblings import folded\n"
+        "print(len(folded('x/' + 'a' + chr(0x301) * 250_000 + chr(0x327) * 250_000)))\n"
+        "print(len(folded('x/' + 'a' + (chr(0x301) + chr(0x327)) * 500_000)))"
+    )
+    assert [int(n) for n in run_guarded(code).split()] == [500_003, 1_000_003]

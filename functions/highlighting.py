@@ -19,7 +19,7 @@ from shared.services.recovery.content import NotebookContent
 LEXERS = {Language.PYTHON: "python", Language.SQL: "sql", Language.SCALA: "scala", Language.R: "r"}
 MARKDOWN = "markdown"
 PLAIN = {MARKDOWN}
-"""Shown without colours: the lexer takes a minute for a few thousand empty lines."""
+"""Shown without colours: the time of its lexer grows with the square of the empty lines."""
 MAGICS = {f"%{name}": name for name in LEXERS.values()} | {"%sh": "bash", "%md": MARKDOWN, "%md-sandbox": MARKDOWN}
 CELL_END = "\n\n# COMMAND ----------\n\n"
 HEADER = re.compile(r"(#|--|//) Databricks notebook source\s*")

@@ -33,7 +33,7 @@ def secret_like(size: int) -> Iterator[str]:
 
 def for_lexers(size: int) -> Iterator[str]:
     """Texts of so many characters whose tokens each make a lexer read on to an end that is not there."""
-    for line in ("<" * 1_999, "@" * 1_999, '"}}' + "<" * 1_996):
+    for line in ("." * 1_999, "." * 1_998 + " ", " " + "." * 1_998, "<" * 1_999, '"' + "<" * 1_998):
         yield f"{line}\n" * (size // 2_000)
     yield "\n" * size
     yield "# MAGIC %md\n" + "# MAGIC \n" * (size // 8)

@@ -12,7 +12,7 @@ MOST_LINES = 20_000
 MOST_STEPS = 5_000_000
 """Pairs of lines that are looked at: one or two seconds' work. What has not been compared by then is shown as replaced.
 
-Texts of work take a few thousand to a few hundred thousand; many equal lines in another order take billions.
+Notebooks of work take thousands, those of ten thousand lines about two million; equal lines in another order more.
 """
 CONTEXT_LINES = 3
 

@@ -168,7 +168,7 @@ def test_millions_of_lines_are_not_made_into_html() -> None:
 
 @pytest.mark.parametrize("language", Language)
 def test_a_page_ends_soon_whatever_a_notebook_holds(language: Language) -> None:
-    """Without bounds, a lexer that goes back takes minutes for these."""
+    """A lexer that goes back reads the rest of a line, or of a cell, anew at each character."""
     code = (
         "from functions.highlighting import cells\n"
         "from shared.domain.notebooks import Language\n"

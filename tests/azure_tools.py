@@ -30,6 +30,12 @@ SYNTAX: dict[str, tuple[set[str], set[str]]] = {
         set(),
         {"--assignee", "--all", "--include-inherited", "--include-groups", "--scope", "--role", "--resource-group"},
     ),
+    "account list-locations": (set(), set()),
+    "functionapp list-flexconsumption-locations": (set(), {"--zone-redundant", "--details", "--runtime"}),
+    "group list": (set(), {"--tag"}),
+    "identity list": (set(), {"--resource-group"}),
+    "keyvault list-deleted": (set(), {"--resource-type"}),
+    "provider list": (set(), {"--expand-resource-types"}),
     "provider register": ({"--namespace"}, {"--wait", "--consent-to-permissions"}),
     "ad app list": (set(), {"--display-name", "--filter", "--app-id", "--all", "--identifier-uri"}),
     "ad app create": (
@@ -40,6 +46,9 @@ SYNTAX: dict[str, tuple[set[str], set[str]]] = {
         {"--id"},
         {"--app-roles", "--identifier-uris", "--web-redirect-uris", "--sign-in-audience", "--set"},
     ),
+    "ad app show": ({"--id"}, set()),
+    "ad app owner list": ({"--id"}, set()),
+    "ad app owner add": ({"--id", "--owner-object-id"}, set()),
     "ad app federated-credential list": ({"--id"}, set()),
     "ad app federated-credential create": ({"--id", "--parameters"}, set()),
     "ad sp list": (set(), {"--filter", "--display-name", "--all"}),
@@ -49,6 +58,7 @@ SYNTAX: dict[str, tuple[set[str], set[str]]] = {
         {"--location"},
         {"--name", "--template-file", "--parameters", "--what-if", "--no-prompt"},
     ),
+    "deployment sub validate": ({"--location"}, {"--name", "--template-file", "--parameters", "--no-prompt"}),
     "functionapp deployment source config-zip": (
         {"--resource-group", "--name", "--src"},
         {"--build-remote", "--slot", "--timeout"},
@@ -70,6 +80,20 @@ RESOURCES = {
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+FORBIDDEN = "ERROR: (Forbidden) the stand-in was told to refuse this"
+REGIONS = ("northeurope", "swedencentral", "westeurope")
+
+
+LOOK_UPS: dict[str, Any] = {
+    "/policies/authorizationPolicy": {"defaultUserRolePermissions": {"allowedToCreateApps": True}},
+    "/me/transitiveMemberOf/microsoft.graph.directoryRole": {"value": []},
+    "/scim/v2/Me": {"groups": [{"display": "users"}, {"display": "admins"}]},
+    "/sql/warehouses/0123456789abcdef": {"id": "0123456789abcdef"},
+    "/_apis/permissions/3e65f728-f8bc-4ecd-8764-7e378b19bfa7/2": {"value": [True]},
+}
+"""What services answer to those who may see it, by the end of the path; `look_ups` of the cloud go before them."""
+
+
 class Refused(Exception):
     """What the real tool prints on standard error."""
 
@@ -77,10 +101,10 @@ class Refused(Exception):
 class Tools:
     """The cloud as far as the stand-ins have made it: one JSON file."""
 
-    def __init__(self, folder: Path, fault: str = "") -> None:
+    def __init__(self, folder: Path, fault: str = "", said: str = FORBIDDEN) -> None:
         self._file = folder / "cloud.json"
         self.cloud: dict[str, Any] = json.loads(self._file.read_text()) if self._file.exists() else {}
-        self.fault = fault
+        self.fault, self.said = fault, said
         self._log = folder / "commands.log"
 
     def call(self, tool: str, arguments: list[str]) -> Any:
@@ -89,24 +113,35 @@ class Tools:
             log.write(json.dumps([tool, *arguments]) + "\n")
         name, options, rest = _parsed(tool, arguments)
         if self.fault and self.fault in " ".join([tool, *arguments]):
-            raise Refused("ERROR: (Forbidden) the stand-in was told to refuse this")
+            raise Refused(self.said)
         answers: dict[str, Callable[[dict[str, str], list[str]], Any]] = {
             "version": lambda o, r: {"azure-cli": "2.77.0"},
             "account set": lambda o, r: None,
-            "account show": lambda o, r: {"id": "s", "tenantId": "t-1", "state": "Enabled"},
+            "account show": lambda o, r: {"id": "s", "tenantId": "t-1", "state": self.cloud.get("state", "Enabled")},
+            "account list-locations": lambda o, r: [*REGIONS, "antarctica"],
+            "functionapp list-flexconsumption-locations": lambda o, r: [{"name": name} for name in REGIONS],
+            "group list": lambda o, r: self.cloud.get("groups", []),
+            "identity list": lambda o, r: self._identities(),
+            "keyvault list-deleted": lambda o, r: self.cloud.get("deleted_vaults", []),
+            "provider list": lambda o, r: self.cloud.get("providers", []),
+            "func --version": lambda o, r: "4.0.7030",
             "account get-access-token": lambda o, r: {"accessToken": "eyJ0.token", "expiresOn": "later"},
             "ad signed-in-user show": lambda o, r: {"id": "me-1"},
             "role assignment list": lambda o, r: self.cloud.get("roles", ["Owner"]),
-            "provider register": lambda o, r: None,
-            "ad app list": lambda o, r: [a for a in self._apps() if a["displayName"] == o["--display-name"]],
+            "provider register": lambda o, r: self.cloud.setdefault("providers", []).append(o["--namespace"]),
+            "ad app list": self._list_apps,
+            "ad app show": lambda o, r: self._app(o),
+            "ad app owner list": lambda o, r: self._app(o)["owners"],
+            "ad app owner add": self._add_owner,
             "ad app create": self._create_app,
             "ad app update": self._update_app,
-            "ad app federated-credential list": lambda o, r: self.cloud.get("federated", []),
+            "ad app federated-credential list": self._list_federated,
             "ad app federated-credential create": self._federate,
             "ad sp list": lambda o, r: self.cloud.get("sps", []),
             "ad sp create": self._create_sp,
             "rest": self._rest,
             "deployment sub create": self._deploy,
+            "deployment sub validate": lambda o, r: self._given(o, r) and "Succeeded",
             "functionapp deployment source config-zip": self._publish,
             "functionapp restart": lambda o, r: self.cloud.setdefault("restarted", o["--name"]) and None,
             "storage blob upload": self._upload,
@@ -123,14 +158,39 @@ class Tools:
     def _create_app(self, options: dict[str, str], _: list[str]) -> Any:
         number = len(self._apps()) + 1
         app = {"appId": f"00000000-0000-0000-0000-00000000000{number}", "id": f"app-object-{number}"}
-        app |= {"displayName": options["--display-name"]}
+        app |= {"displayName": options["--display-name"], "owners": ["me-1"]}
         self._apps().append(app | {"appRoles": _roles(options["--app-roles"])})
         return app
 
-    def _update_app(self, options: dict[str, str], _: list[str]) -> Any:
-        (app,) = [a for a in self._apps() if a["appId"] == options["--id"]] or [None]
-        if app is None:
+    def _list_apps(self, options: dict[str, str], _: list[str]) -> Any:
+        wanted = re.fullmatch(r"displayName eq '(.*)'", options["--filter"])
+        found = [a for a in self._apps() if wanted and a["displayName"] == wanted[1]]
+        return [
+            {"appId": a["appId"], "id": a["id"], "notes": a.get("notes"), "passwords": a.get("passwords", 0), "keys": 0}
+            for a in found
+        ]
+
+    def _app(self, options: dict[str, str]) -> dict[str, Any]:
+        found = [a for a in self._apps() if options["--id"] in (a["appId"], a["id"])]
+        if not found:
             raise Refused(f"ERROR: Resource '{options['--id']}' does not exist")
+        return found[0]
+
+    def _add_owner(self, options: dict[str, str], _: list[str]) -> None:
+        owners = self._app(options)["owners"]
+        owners += [options["--owner-object-id"]] if options["--owner-object-id"] not in owners else []
+
+    def _list_federated(self, options: dict[str, str], _: list[str]) -> Any:
+        rows = self.cloud.get("federated", [])
+        if options["--query"] == "[].subject":
+            return [row["subject"] for row in rows]
+        return [row["name"] for row in rows if f"'{row['subject']}'" in options["--query"]]
+
+    def _identities(self) -> list[str]:
+        return [f"principal-{name}" for name in ("backup", "restore", "sign-in")] if "deployed" in self.cloud else []
+
+    def _update_app(self, options: dict[str, str], _: list[str]) -> Any:
+        app = self._app(options)
         if "--app-roles" in options:
             app["appRoles"] = _roles(options["--app-roles"])
         app |= {n: options[n] for n in ("--identifier-uris", "--web-redirect-uris") if n in options}
@@ -151,16 +211,19 @@ class Tools:
         self.cloud["sps"] = [{"id": "sp-1", "appId": options["--id"]}]
         return self.cloud["sps"][0]
 
-    def _deploy(self, options: dict[str, str], rest: list[str]) -> Any:
+    def _given(self, options: dict[str, str], rest: list[str]) -> dict[str, str]:
         given = dict(p.partition("=")[::2] for p in [options["--parameters"], *rest])
         declared = set(re.findall(r"^param (\w+) ", _template(options["--template-file"]), re.MULTILINE))
         if declared and given.keys() - declared:
             raise Refused(f"ERROR: the template has no parameter {sorted(given.keys() - declared)}")
-        self.cloud["deployed"] = given
+        return given
+
+    def _deploy(self, options: dict[str, str], rest: list[str]) -> Any:
+        self.cloud["deployed"] = self._given(options, rest)
         outputs = {
             "AZURE_RESOURCE_GROUP": "rg-backup",
             "AZURE_FUNCTION_NAME": "func-backup-x",
-            "BACKUP_URL": "https://func-backup-x.azurewebsites.net",
+            "BACKUP_URL": self.cloud.get("app_url", "https://func-backup-x.azurewebsites.net"),
             "AZURE_TENANT_ID": "t-1",
             "BACKUP_IDENTITY_CLIENT_ID": "client-backup",
             "BACKUP_IDENTITY_PRINCIPAL_ID": "principal-backup",
@@ -173,7 +236,7 @@ class Tools:
     def _publish(self, options: dict[str, str], _: list[str]) -> Any:
         if options.get("--build-remote") not in ("true", "false", None):
             raise Refused("ERROR: argument --build-remote: invalid choice")
-        self.cloud["published"] = [options["--name"]]
+        self.cloud["published"] = [*self.cloud.get("published", []), options["--name"]]
         return {"active": True, "complete": True}
 
     def _upload(self, options: dict[str, str], _: list[str]) -> Any:
@@ -199,6 +262,14 @@ class Tools:
         done: list[Any] = self.cloud.setdefault("rest", [])
         if method != "GET":
             done.append([method, path, body])
+        looked_up = [*self.cloud.get("look_ups", {}).items(), *LOOK_UPS.items()]
+        if (found := next((a for end, a in looked_up if path.endswith(end)), None)) is not None:
+            return found
+        return self._object(method, path, query, body)
+
+    def _object(self, method: str, path: str, query: str, body: Any) -> Any:
+        if "/applications/" in path and "notes" in body:
+            self._app({"--id": path.rpartition("/")[2]})["notes"] = body["notes"]
         if path.endswith("/ServicePrincipals"):
             return self._scim(method, query, body)
         if path.endswith("/appRoleAssignments"):
@@ -207,7 +278,7 @@ class Tools:
             self.cloud["operators"] = [{"id": "assignment-1", **body}]
             return self.cloud["operators"][0]
         if path.endswith("/workspace/get-status"):
-            return {"object_id": 77, "path": query.partition("=")[2]}
+            return {"object_id": 77, "object_type": "DIRECTORY", "path": query.partition("=")[2]}
         if path.endswith("/sql/statements"):
             return {"status": {"state": "SUCCEEDED"}}
         if "/_apis/projects/" in path:
@@ -239,6 +310,8 @@ class Tools:
 
 def _parsed(tool: str, arguments: list[str]) -> tuple[str, dict[str, str], list[str]]:
     """The command's name, its options with their first values, and further values. Raises `Refused`."""
+    if (tool, arguments) == ("func", ["--version"]):
+        return "func --version", {}, []
     words = []
     for word in arguments:
         if word.startswith("-"):

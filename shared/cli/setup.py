@@ -2,72 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
+import click
 import typer
 
 from shared.cli.operations import AsJson
+from shared.cli.setup_answers import GUID, NAME, NOTHING, QUESTIONS, Ask, collected, parameter_complaints, shown
 from shared.cli.setup_engine import Execute, Json, Setup, SetupStopped, State, Step, Values, execute
+from shared.cli.setup_package import ARCHIVE, sources_digest
 from shared.cli.setup_steps import steps
-from shared.cli.terminal import notes, plain, print_json, say
+from shared.cli.terminal import notes, plain, print_json
 
 app = typer.Typer()
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STATE = Path(".local") / "setup"
-_NAME = re.compile(r"[a-z][a-z0-9-]{1,20}")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Something that has to be known; one without a `default` has to be answered."""
-
-    name: str
-    text: str
-    default: str | None = None
-    form: str = ".+"
-    wrong: str = "cannot be empty"
-
-
-QUESTIONS = (
-    Question("subscription", "Subscription id", None, r"[0-9a-fA-F-]{36}", "is no id such as 1b2c...: az account list"),
-    Question("location", "Region", "westeurope", r"[a-z0-9]+", "is no region: az account list-locations"),
-    Question(
-        "databricks_host",
-        "Databricks workspace",
-        None,
-        r"https://[A-Za-z0-9.-]+",
-        "must be https:// and the workspace's host name, without a path",
-    ),
-    Question("warehouse", "SQL warehouse id that may read the audit table (empty: authors are unknown)", "", ".*", ""),
-    Question("root", "Workspace folder to back up", "/Clients", r"/[^?#]+", "must be an absolute path"),
-    Question("organisation", "Azure DevOps organisation", None, r"[A-Za-z0-9-]+", "is the name alone, without a URL"),
-    Question(
-        "project", "Azure DevOps project", None, r"[A-Za-z0-9_.-]+", "must have no blanks: rename it, or use its id"
-    ),
-    Question("repository", "Repository", "notebooks", r"[A-Za-z0-9_.-]+", "must have no blanks"),
-    Question("branch", "Branch", "main", r"[A-Za-z0-9_./-]+", "must be a branch name"),
-    Question(
-        "alert_emails",
-        "Who gets alerts (addresses with commas between them)",
-        None,
-        r"[^@\s]+@[^@\s]+",
-        "must be addresses",
-    ),
-    Question("mail_to", "Who gets the backup's own mails (empty: nobody)", "", ".*", ""),
-    Question(
-        "plan",
-        "Plan: flexConsumption or elasticPremium",
-        "flexConsumption",
-        "flexConsumption|elasticPremium",
-        "is no plan",
-    ),
-    Question("publish_with", "Publish with az or func", "az", "az|func", "must be az or func"),
-)
 
 
 @app.command()
@@ -89,16 +43,36 @@ def setup(
     parameter: Annotated[
         list[str] | None, typer.Option(help="Another parameter of infra/main.bicep, NAME=VALUE.")
     ] = None,
+    package: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Publish the package in this folder; `-` makes one here.")
+    ] = None,
+    app_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Take over this app registration; it is yours to vouch for.")
+    ] = None,
     state: Annotated[Path, typer.Option(help="Where what is done is remembered.")] = STATE,
     again: Annotated[list[str] | None, typer.Option(metavar="STEP", help="Do this step again.")] = None,
+    leave: Annotated[list[str] | None, typer.Option(metavar="STEP", help="Leave this step to somebody else.")] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Forget what is remembered, and begin anew. Nothing is deleted in Azure.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take flags, earlier answers and defaults.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show every command, with what it prints.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set the backup up in Azure, step by step. Run it again to go on, or after an answer changed."""
     given = {n: v for n, v in locals().items() if n in {q.name for q in QUESTIONS} and v is not None}
-    walk = Walk(state, ROOT, _tell, (lambda _: True) if yes else _agree, execute)
-    asked = Asked(name, given, tuple(parameter or ()), frozenset(again or ()), asks=not yes, dry_run=dry_run)
+    walk = Walk(state, ROOT, _tell, (lambda _: True) if yes else _agree, execute, None if yes else _ask)
+    asked = Asked(
+        name,
+        given,
+        tuple(parameter or ()),
+        frozenset(again or ()),
+        frozenset(leave or ()),
+        dry_run,
+        anew,
+        package,
+        app_id,
+    )
     code, error = _walked(walk, asked)
     if as_json:
         print_json({"name": name, "dry_run": dry_run, "steps": walk.outcomes, "error": error})
@@ -106,32 +80,51 @@ def setup(
 
 
 def _walked(walk: Walk, asked: Asked) -> tuple[int, str | None]:
-    """Exit code and what went wrong: 2 for an answer, 1 for a step."""
+    """Exit code and what went wrong: 2 for an answer, 1 for a step or whoever stopped it."""
     try:
         walk.go(asked)
-    except (ValueError, SetupStopped) as error:
-        say(str(error), "red")
-        return (1 if isinstance(error, SetupStopped) else 2), str(error)
+    except (click.Abort, KeyboardInterrupt, EOFError):
+        return 1, _said(f"Stopped. What is done is remembered: `./backup setup {asked.name}` goes on.")
+    except SetupStopped as error:
+        return 1, _said(str(error))
+    except ValueError as error:
+        return 2, _said(str(error))
+    except OSError as error:
+        return 1, _said(f"{error.filename or walk.state}: {error.strerror}. Make room, or pass another --state.")
     return 0, None
+
+
+def _said(text: str) -> str:
+    """Show a message, each of its lines on one of its own."""
+    for line in text.splitlines():
+        notes.print(plain(line), style="red", markup=False, highlight=False, soft_wrap=True)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line says; `asks` has the rest asked for."""
+    """What the command line says.
+
+    `package` is a folder with a package to publish, `-` to make one, `app_id` an app registration to take over; None
+    leaves either as it was. `anew` forgets what is remembered.
+    """
 
     name: str
     given: Values
     parameters: tuple[str, ...] = ()
     again: frozenset[str] = frozenset()
-    asks: bool = False
+    leave: frozenset[str] = frozenset()
     dry_run: bool = False
+    anew: bool = False
+    package: str | None = None
+    app_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Where the set-up remembers what is done, which checkout it is of, and whom it talks to.
 
-    `outcomes` has a row for each step that was reached: see `Setup`.
+    `ask` is None where nobody is asked. `outcomes` has a row for each step that was reached: see `Setup`.
     """
 
     state: Path
@@ -139,30 +132,116 @@ class Walk:
     tell: Callable[[str], None]
     agree: Callable[[Step], bool]
     execute: Execute
+    ask: Ask | None = None
     outcomes: list[Json] = field(default_factory=list)
 
     def go(self, asked: Asked) -> None:
-        """Every step that is not done yet. Raises `ValueError` naming a flag, `SetupStopped`."""
-        if not _NAME.fullmatch(asked.name):
+        """Every step that is not done yet. Raises `ValueError` naming flags, `SetupStopped`, and what `ask` raises."""
+        if not NAME.fullmatch(asked.name):
             raise ValueError("the name has 2 to 21 small letters, digits and dashes, and begins with a letter")
-        stored = State.load(self.state / f"{asked.name}.json")
-        answers = _answers(stored.answers, asked.given, asks=asked.asks and not asked.dry_run, shows=asked.dry_run)
-        answers["parameters"] = "\n".join(asked.parameters) or stored.answers.get("parameters", "")
+        stored = self._remembered(asked)
+        answers = self._answers(stored, asked)
+        values = self._known(answers, stored, asked)
+        due = steps(values)
+        _check_names(due, asked)
+        made = Setup(stored, values, self.root, self.tell, self.agree, self.execute, asked.again, asked.leave)
+        made.dry_run, made.outcomes = asked.dry_run, self.outcomes
+        made.run(due)
         if not asked.dry_run:
-            stored.answers = answers
-            stored.save()
-        values = self._known(answers, asked.name)
-        made = Setup(stored, values, self.root, self.tell, self.agree, self.execute, asked.again, asked.dry_run)
-        made.outcomes = self.outcomes
-        made.run(steps(answers))
-        if not asked.dry_run:
-            self.tell(f"Done: {values['app_url']}/api/dashboard. {stored.file} remembers this set-up.")
+            self._tell_the_end(stored, values)
 
-    def _known(self, answers: Values, name: str) -> Values:
-        git = "https://dev.azure.com/{organisation}/{project}/_git/{repository}".format(**answers)
-        folder = str((self.state / name).resolve())
-        more = {"name": name, "folder": folder, "display_name": f"Notebook backup ({name})", "git_url": git}
-        return {**answers, **more, "package": str(self.root / "build" / "package.zip")}
+    def _remembered(self, asked: Asked) -> State:
+        file = self.state / f"{asked.name}.json"
+        if not asked.anew:
+            return State.load(file)
+        if file.exists() and not asked.dry_run:
+            before = file.with_suffix(".before.json")
+            file.replace(before)
+            self.tell(f"What was remembered is in {before}; nothing was deleted in Azure.")
+        return State(file)
+
+    def _answers(self, stored: State, asked: Asked) -> Values:
+        kept = dict(stored.answers)
+        folder = asked.package and ("" if asked.package == NOTHING else str(Path(asked.package).resolve()))
+        more = {
+            "parameters": "\n".join(asked.parameters) or None,
+            "package_folder": folder,
+            "registration": asked.app_id,
+        }
+        kept |= {name: value for name, value in more.items() if value is not None}
+        wrong = self._complaints(kept)
+        if asked.dry_run:
+            answers = shown(kept, asked.given)
+        else:
+            answers = _with(wrong, lambda: collected(kept, asked.given, self.ask, lambda found: _keep(stored, found)))
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        complete = {"parameters": "", "registration": "", "package_folder": "", **kept, **answers}
+        if not asked.dry_run:
+            _keep(stored, complete)
+        return complete
+
+    def _complaints(self, kept: Values) -> list[str]:
+        """What is wrong with what no question asks for."""
+        given = tuple(filter(None, kept.get("parameters", "").split("\n")))
+        found = parameter_complaints(given, self.root / "infra" / "main.bicep")
+        folder, app_id = kept.get("package_folder"), kept.get("registration")
+        if folder and not (Path(folder) / ARCHIVE).is_file():
+            found.append(f"--package {folder} must be a folder with {ARCHIVE} in it, as ./package makes one")
+        if app_id and not GUID.fullmatch(app_id):
+            found.append(f"--app-id {app_id} must be an application id: `az ad app list --show-mine` names yours")
+        return found
+
+    def _known(self, answers: Values, stored: State, asked: Asked) -> Values:
+        parameters = dict(p.partition("=")[::2] for p in answers["parameters"].split("\n"))
+        archive = Path(answers["package_folder"] or self.root / "build") / ARCHIVE
+        more = {
+            "name": asked.name,
+            "folder": str((self.state / asked.name).resolve()),
+            "display_name": f"Notebook backup ({asked.name})",
+            "git_url": "https://dev.azure.com/{organisation}/{project}/_git/{repository}".format(**answers),
+            "resource_group_name": parameters.get("resourceGroupName") or f"rg-{asked.name}",
+            "root_in_address": quote(answers["root"]),
+            "package": str(archive),
+            "package_unpacked": str(archive.parent / "package"),
+            "package_sources": "" if answers["package_folder"] or asked.dry_run else sources_digest(self.root),
+        }
+        remembered = stored.kept("app-registration").get("app_id", "")
+        return {**answers, **more, "remembered_app_id": remembered}
+
+    def _tell_the_end(self, stored: State, values: Values) -> None:
+        left = [row["title"] for row in self.outcomes if row["outcome"] == "left"]
+        if left:
+            self.tell(f"Left to somebody else: {'; '.join(left)}. {stored.file} has what they need, and no secret.")
+        known = {name: value for step in stored.done.values() for name, value in step["kept"].items()} | values
+        if "app_url" not in known:
+            return
+        self.tell(f"Done: {known['app_url']}/api/dashboard. {stored.file} remembers this set-up.")
+        self.tell("The first backup is under way: `./backup status` shows it, once this shell knows the app:")
+        token = f"az account get-access-token --resource api://{known['app_id']} --query accessToken --output tsv"
+        self.tell(f"export BACKUP_URL={known['app_url']}")
+        self.tell(f"export BACKUP_TOKEN=$({token})")
+
+
+def _with(wrong: list[str], collect: Callable[[], Values]) -> Values:
+    """Collect answers; where that finds some wrong, add to what is wrong already. Raises `ValueError` with all."""
+    try:
+        return collect()
+    except ValueError as error:
+        raise ValueError("\n".join([*str(error).splitlines(), *wrong])) from None
+
+
+def _keep(stored: State, answers: Values) -> None:
+    stored.answers = dict(answers)
+    stored.save()
+
+
+def _check_names(due: Sequence[Step], asked: Asked) -> None:
+    """Raises `ValueError` where --again or --leave names no step."""
+    known = [step.id for step in due]
+    unknown = sorted((asked.again | asked.leave) - set(known))
+    if unknown:
+        raise ValueError(f"there is no step {', '.join(unknown)}; the steps are {', '.join(known)}")
 
 
 def _tell(line: str) -> None:
@@ -173,20 +252,5 @@ def _agree(step: Step) -> bool:
     return typer.confirm(f"      {step.why}. Do it?", default=True, err=True)
 
 
-def _answers(stored: Values, given: Values, *, asks: bool, shows: bool) -> Values:
-    """By flag, by question, or as before. Raises `ValueError` naming the flag that is missing or wrong."""
-    found: Values = {}
-    for question in QUESTIONS:
-        flag = f"--{question.name.replace('_', '-')}"
-        known = stored.get(question.name, question.default)
-        value = given.get(question.name)
-        if value is None and asks:
-            value = typer.prompt(question.text, default=known, err=True)
-        value = known if value is None else value
-        if value is None and not shows:
-            raise ValueError(f"give {flag}: {question.text}")
-        value = f"<{question.name.replace('_', '-')}>" if value is None else str(value).rstrip("/") or value
-        if not value.startswith("<") and not re.fullmatch(question.form, value):
-            raise ValueError(f"{flag} {question.wrong}")
-        found[question.name] = value
-    return found
+def _ask(text: str, offered: str | None) -> str:
+    return str(typer.prompt(text, default=offered, err=True, show_default=offered != ""))

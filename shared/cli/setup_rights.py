@@ -6,24 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.cli.setup_engine import Command, Step
+from shared.cli.setup_commands import AZURE_DEVOPS, DATABRICKS, NOT_THERE, rest
+from shared.cli.setup_engine import Step
 
-DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
-AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 _SERVICE_PRINCIPAL = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
-
-
-def az(*argv: str) -> tuple[str, ...]:
-    """A command line of the Azure CLI that answers in JSON."""
-    return ("az", *argv, "--output", "json")
-
-
-def rest(method: str, url: str, body: Any = None, resource: str = "", **more: Any) -> Command:
-    """A call of a REST API, with a token for `resource`; `more` are further fields of the command."""
-    argv = ["rest", "--method", method, "--url", url]
-    argv += ["--resource", resource] if resource else []
-    argv += ["--headers", "Content-Type=application/json", "--body", json.dumps(body)] if body is not None else []
-    return Command(az(*argv), **more)
 
 
 def rights_steps(answers: Mapping[str, str]) -> Sequence[Step]:
@@ -48,20 +34,21 @@ def _principal(which: str, title: str) -> Step:
         f"{title}'s identity is a service principal of the workspace",
         "the workspace takes its Entra ID token only if it knows it",
         (rest("post", url, body, DATABRICKS, expect='{"id": "123", ...}', keep={f"{which}_scim_id": "id"}),),
-        rest(
-            "get",
-            f"{url}?filter=applicationId%20eq%20{client}",
-            None,
-            DATABRICKS,
-            expect='{"totalResults": 0}',
-            keep={f"{which}_scim_id": "Resources.0.id"},
+        (
+            rest(
+                "get",
+                f"{url}?filter=applicationId%20eq%20{client}",
+                None,
+                DATABRICKS,
+                expect='{"totalResults": 0}',
+                keep={f"{which}_scim_id": "Resources.0.id"},
+            ),
         ),
         "it takes an admin of the Databricks workspace: have one run this step, with the same answers",
     )
 
 
 def _folder() -> Step:
-    status = "$databricks_host/api/2.0/workspace/get-status?path=$root"
     rights = [
         {"service_principal_name": "$backup_client_id", "permission_level": "CAN_READ"},
         {"service_principal_name": "$restore_client_id", "permission_level": "CAN_MANAGE"},
@@ -71,7 +58,6 @@ def _folder() -> Step:
         "Rights on the folder: the backup reads, restores manage",
         "making a notebook in a folder takes CAN MANAGE; the backup itself never writes",
         (
-            rest("get", status, None, DATABRICKS, expect='{"object_id": 77, ...}', keep={"root_id": "object_id"}),
             rest(
                 "patch",
                 "$databricks_host/api/2.0/permissions/directories/$root_id",
@@ -115,7 +101,7 @@ def _warehouse() -> Step:
     )
 
 
-def _statement_complaint(answer: Any) -> str:
+def _statement_complaint(answer: Any, _: Mapping[str, str]) -> str:
     status = answer.get("status", {}) if isinstance(answer, dict) else {}
     if status.get("state") == "SUCCEEDED":
         return ""
@@ -134,22 +120,6 @@ def _devops() -> Sequence[Step]:
     }
     return [
         Step(
-            "devops-project",
-            "The project in Azure DevOps",
-            "the repository is in it",
-            (
-                rest(
-                    "get",
-                    f"{base}/_apis/projects/$project?api-version=7.1",
-                    None,
-                    AZURE_DEVOPS,
-                    expect='{"id": "$project_id", "name": "$project", ...}',
-                    keep={"project_id": "id"},
-                ),
-            ),
-            remedy="the organisation must be connected to this Entra ID tenant, and the project must exist",
-        ),
-        Step(
             "devops-repository",
             "The repository",
             "an empty one of its own: what people push there stays, and is kept apart from the backup's commits",
@@ -163,9 +133,17 @@ def _devops() -> Sequence[Step]:
                     keep={"repository_id": "id"},
                 ),
             ),
-            rest(
-                "get", f"{repositories}/$repository?api-version=7.1", None, AZURE_DEVOPS, keep={"repository_id": "id"}
+            (
+                rest(
+                    "get",
+                    f"{repositories}/$repository?api-version=7.1",
+                    None,
+                    AZURE_DEVOPS,
+                    keep={"repository_id": "id"},
+                    absent=NOT_THERE,
+                ),
             ),
+            "it takes the right to create repositories in the project",
         ),
         Step(
             "devops-identity",
@@ -186,7 +164,7 @@ def _devops() -> Sequence[Step]:
     ]
 
 
-def _entitlement_complaint(answer: Any) -> str:
+def _entitlement_complaint(answer: Any, _: Mapping[str, str]) -> str:
     result = answer.get("operationResult", {}) if isinstance(answer, dict) else {}
     if result.get("isSuccess"):
         return ""

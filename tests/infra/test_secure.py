@@ -200,8 +200,9 @@ def test_the_app_roles_are_those_that_the_app_knows_and_the_set_up_makes() -> No
 def test_the_set_up_gives_parameters_that_exist_and_reads_outputs_that_exist() -> None:
     for plan in ("flexConsumption", "elasticPremium"):
         acts = [act for step in steps({"plan": plan}) for act in step.acts if "infra/main.bicep" in act.argv]
-        (deployment,) = acts
-        given = {a.partition("=")[0] for a in deployment.argv if re.match(r"[a-zA-Z]+=", a)}
+        _, deployment = acts
+        asked, given = ({a.partition("=")[0] for a in c.argv if re.match(r"[a-zA-Z]+=", a)} for c in acts)
+        assert asked == given
         assert given <= parsed(INFRA / "main.bicep")["parameters"].keys()
         assert given >= {n for n, p in parsed(INFRA / "main.bicep")["parameters"].items() if p["default"] is None}
         read = {path.removesuffix(".value") for path in deployment.keep.values()}

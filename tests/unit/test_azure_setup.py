@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.cli.setup import QUESTIONS, Asked, Walk
+from shared.cli.setup import Asked, Walk
+from shared.cli.setup_answers import QUESTIONS
 from shared.cli.setup_engine import execute
-from shared.cli.setup_steps import ROLES, steps
+from shared.cli.setup_sign_in import ROLES
+from shared.cli.setup_steps import steps
 
 GUIDE = (Path(__file__).resolve().parent.parent.parent / "docs" / "azure-setup.md").read_text()
 FOLDER = Path("/home/you/notebook-backup")

@@ -7,77 +7,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import click
 import pytest
 
-from shared.cli.setup import Asked, Walk
-from shared.cli.setup_engine import SetupStopped
-from shared.cli.setup_steps import ROLES, role_id, steps
-from tests.azure_tools import Refused, Tools
+from shared.cli.setup_sign_in import ROLES, role_id
+from shared.cli.setup_steps import PROVIDERS, steps
+from tests.setup_machine import ANSWERS, IDS, MADE_FIRST, Machine, write_package
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ANSWERS = {
-    "subscription": "1b2c3d4e-0000-4000-8000-000000000001",
-    "databricks_host": "https://adb-1.2.azuredatabricks.net",
-    "organisation": "contoso",
-    "project": "data",
-    "alert_emails": "ops@example.com",
-    "warehouse": "abc123",
-}
-IDS = [step.id for step in steps({"warehouse": "abc123"})]
-
-
-@dataclass
-class Machine:
-    """A checkout on a machine where the tools are stand-ins."""
-
-    folder: Path
-    fault: str = ""
-    told: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def run(self, *again: str, dry_run: bool = False, agrees: bool = True, **given: str) -> str:
-        """The set-up with these answers; what it told, with the error where it stopped."""
-        self.told.clear()
-        walk = Walk(self.folder / "state", ROOT, self.told.append, lambda _: agrees, self._execute)
-        try:
-            walk.go(Asked("backup", given, again=frozenset(again), dry_run=dry_run))
-        except SetupStopped as error:
-            self.told.append(f"stopped: {error}")
-        return "\n".join(self.told)
-
-    def _execute(self, argv: list[str], folder: Path, more: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        if argv[0] == "func":
-            self.asked.append(f"in {folder.relative_to(ROOT)}")
-        if argv[0].startswith("./"):
-            self.asked.append(" ".join([*more.values(), *argv]))
-            return subprocess.CompletedProcess(argv, 0, "[]", "")
-        try:
-            found = Tools(self.folder, self.fault).call(argv[0], argv[1:])
-        except Refused as error:
-            return subprocess.CompletedProcess(argv, 1, "", str(error))
-        return subprocess.CompletedProcess(argv, 0, json.dumps(found) if found is not None else "", "")
-
-    @property
-    def commands(self) -> list[list[str]]:
-        """Every command line that a stand-in got."""
-        log = self.folder / "commands.log"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-    @property
-    def cloud(self) -> dict[str, Any]:
-        """What the stand-ins have made."""
-        found: dict[str, Any] = json.loads((self.folder / "cloud.json").read_text())
-        return found
-
-    @property
-    def done(self) -> list[str]:
-        """The steps that are remembered as done."""
-        return list(json.loads((self.folder / "state" / "backup.json").read_text())["done"])
 
 
 @pytest.fixture
@@ -101,17 +40,41 @@ def test_a_set_up_is_walked_to_its_end_and_a_second_one_changes_nothing(machine:
         ("client-restore", "CAN_MANAGE"),
     ]
     assert cloud["published"] == ["func-backup-x"]
-    count = len(machine.commands)
-    assert machine.run().count("done before") == len(IDS) - 4
-    again = {re.split(" -", " ".join(c[1:]))[0] for c in machine.commands[count:]}
-    assert again == {
-        *("version", "account set", "account show", "ad signed-in-user show", "role assignment list"),
-        "account get-access-token",
-    }
-    assert machine.cloud["rest"] == cloud["rest"]
+    made = cloud["rest"]
+    told = machine.run()
+    remembered = [s for s in steps({"warehouse": "x", "plan": "flexConsumption"}) if not s.every_time]
+    assert told.count("done before") == len(remembered)
+    assert machine.cloud["rest"] == made
+    assert "Done: https://func-backup-x.azurewebsites.net/api/dashboard" in told
+    assert told.splitlines()[-2:] == [
+        "export BACKUP_URL=https://func-backup-x.azurewebsites.net",
+        "export BACKUP_TOKEN=$(az account get-access-token --resource api://00000000-0000-0000-0000-000000000001 "
+        "--query accessToken --output tsv)",
+    ]
 
 
-@pytest.mark.parametrize("fault", ["ad sp create", "deployment sub", "permissions/directories", "entitlements", "zip"])
+def test_nothing_is_made_before_everything_was_looked_up(machine: Machine) -> None:
+    machine.fault = "provider register"
+    machine.run(**ANSWERS)
+    assert machine.done == IDS[:MADE_FIRST]
+    making = re.compile(r"create|update|register|post|patch|config-zip|add|upload")
+    first = next(n for n, c in enumerate(machine.commands) if making.search(" ".join(c[1:5])))
+    assert machine.commands[first][1:3] == ["provider", "register"]
+    assert machine.asked == ["./package"]
+    looked_up = [" ".join(c) for c in machine.commands[:first]]
+    for needed in ("scim/v2/Me", "get-status", "sql/warehouses", "_apis/projects", "_apis/permissions", "group list"):
+        assert [c for c in looked_up if needed in c], needed
+
+
+def test_providers_that_are_registered_are_left_alone(machine: Machine) -> None:
+    machine.change_cloud(providers=[*PROVIDERS, "Microsoft.Other"])
+    machine.run(**ANSWERS)
+    assert (machine.done, machine.count("provider", "register")) == (IDS, 0)
+
+
+@pytest.mark.parametrize(
+    "fault", ["ad sp create", "deployment sub", "permissions/directories", "entitlements", "config-zip"]
+)
 def test_a_set_up_that_stops_says_why_and_goes_on_from_there(machine: Machine, fault: str) -> None:
     machine.fault = fault
     told = machine.run(**ANSWERS)
@@ -119,10 +82,10 @@ def test_a_set_up_that_stops_says_why_and_goes_on_from_there(machine: Machine, f
     done = machine.done
     assert done == IDS[: len(done)]
     assert len(done) < len(IDS)
+    assert f"Stopped at: {IDS[len(done)]}" in re.sub(r"at: .* \((.*)\)", r"at: \1", told)
     machine.fault = ""
-    machine.run()
-    assert machine.done == IDS
-    assert [c[1:4] for c in machine.commands].count(["ad", "app", "create"]) == 1
+    assert "Done: " in machine.run()
+    assert (machine.done, machine.count("ad", "app", "create")) == (IDS, 1)
 
 
 def test_what_is_there_already_is_found_and_not_made_again(machine: Machine) -> None:
@@ -130,7 +93,8 @@ def test_what_is_there_already_is_found_and_not_made_again(machine: Machine) -> 
     (machine.folder / "state" / "backup.json").unlink()
     told = machine.run(**ANSWERS)
     assert machine.done == IDS, told
-    assert told.count("is there already") == 7
+    # Providers, registration, service principal, operator, federation, two identities, the repository.
+    assert told.count("is there already") == 8
     assert len(machine.cloud["apps"]) == 1
 
 
@@ -140,25 +104,68 @@ def test_another_answer_makes_just_the_steps_due_that_it_touches(machine: Machin
     told = machine.run(repository="other")
     assert machine.cloud["deployed"]["gitRemoteUrl"].endswith("/_git/other")
     assert machine.cloud["repository"]["name"] == "other"
-    assert told.count("done before") == len(IDS) - 6
+    always = [s for s in steps({"warehouse": "x", "plan": "flexConsumption"}) if s.every_time]
+    assert told.count("done before") == len(IDS) - len(always) - 3  # whether it can be deployed, deployment, repository
     assert ["ad", "app", "create"] not in [c[1:4] for c in machine.commands[count:]]
 
 
 def test_a_step_is_done_again_by_name(machine: Machine) -> None:
     machine.run(**ANSWERS)
-    count = len(machine.commands)
     machine.run("publish")
-    assert [c[1:3] for c in machine.commands[count:]].count(["functionapp", "deployment"]) == 1
+    assert machine.count("functionapp", "deployment") == 2
+
+
+def test_a_step_that_there_is_not_is_named_with_those_that_there_are(machine: Machine) -> None:
+    with pytest.raises(ValueError, match="no step publication; the steps are tools, package, "):
+        machine.run("publication", **ANSWERS)
+
+
+def test_changed_code_is_packaged_and_published_again_and_unchanged_code_is_not(machine: Machine) -> None:
+    machine.run(**ANSWERS)
+    machine.run()
+    assert (machine.asked.count("./package"), machine.count("functionapp", "deployment")) == (1, 1)
+    (machine.checkout / "function_app.py").write_text("second")
+    machine.run()
+    assert (machine.asked.count("./package"), machine.count("functionapp", "deployment")) == (2, 2)
+
+
+def test_a_package_that_is_gone_is_made_again_and_not_published_where_it_is_the_same(machine: Machine) -> None:
+    machine.run(**ANSWERS)
+    (machine.checkout / "build" / "package.zip").unlink()
+    machine.run()
+    assert (machine.asked.count("./package"), machine.count("functionapp", "deployment")) == (2, 1)
+
+
+def test_a_package_that_was_made_already_is_published(machine: Machine) -> None:
+    folder = machine.folder / "made elsewhere"
+    write_package(folder, "theirs")
+    machine.run(package=str(folder), **ANSWERS)
+    assert ("./package" in machine.asked, machine.done) == (False, IDS)
+    published = next(c for c in machine.commands if "config-zip" in c)
+    assert published[published.index("--src") + 1] == str(folder / "package.zip")
+    write_package(folder, "theirs, newer")
+    machine.run()
+    assert ("./package" in machine.asked, machine.count("functionapp", "deployment")) == (False, 2)
+    machine.run(package="-")
+    assert "./package" in machine.asked
+
+
+def test_a_folder_without_a_package_and_a_zip_that_is_none_are_named(machine: Machine) -> None:
+    with pytest.raises(ValueError, match=r"--package .* must be a folder with package.zip in it"):
+        machine.run(package=str(machine.folder), **ANSWERS)
+    (machine.folder / "package.zip").write_bytes(b"PK, as it were")
+    told = machine.run(package=str(machine.folder), **ANSWERS)
+    assert ("is no whole zip file" in told, machine.done) == (True, ["tools"])
 
 
 def test_a_dry_run_shows_every_command_and_does_nothing(machine: Machine) -> None:
     told = machine.run(dry_run=True, **ANSWERS)
     assert (machine.commands, machine.asked, (machine.folder / "state").exists()) == ([], [], False)
-    made = steps({"warehouse": "abc123"})
+    made = steps({"warehouse": "0123456789abcdef", "plan": "flexConsumption"})
     assert [step.title for step in made if step.title not in told] == []
-    assert len(re.findall(r"^ +\$ ", told, re.MULTILINE)) == sum(len(s.acts) + bool(s.look) for s in made)
-    assert "$ BACKUP_TOKEN=... ./backup --url <app-url> sync --json" in told
-    assert re.findall(r"\$\w+", told) == ["$filter"]
+    assert len(re.findall(r"^ +\$ ", told, re.MULTILINE)) == sum(len(s.acts) + len(s.look) for s in made)
+    assert "$ BACKUP_TOKEN=... ./backup --url <app-url> sync --no-wait --json" in told
+    assert set(re.findall(r"\$\w+", told)) == {"$filter", "$select"}
 
 
 def test_what_each_step_came_to_can_be_read_by_a_program(machine: Machine) -> None:
@@ -184,43 +191,85 @@ def test_elastic_premium_runs_from_a_blob_that_whoever_sets_up_may_write(machine
     cloud = machine.cloud
     assert (cloud["deployed"]["operatorPrincipalId"], cloud["deployed"]["operatorPrincipalType"]) == ("me-1", "User")
     address = "https://st.blob.core.windows.net/app-package/notebook-backup.zip"
-    assert cloud["uploaded"] == {address: str(ROOT / "build" / "package.zip")}
+    assert cloud["uploaded"] == {address: str(machine.checkout / "build" / "package.zip")}
     assert (cloud["restarted"], "published" in cloud) == ("func-backup-x", False)
 
 
 def test_the_token_reaches_the_commands_and_no_file(machine: Machine) -> None:
     machine.run(**ANSWERS)
     url = "./backup --url https://func-backup-x.azurewebsites.net"
-    assert machine.asked[1:] == [f"eyJ0.token {url} doctor --json", f"eyJ0.token {url} sync --json"]
+    asked = ("doctor --json", "status --json", "sync --no-wait --json")
+    assert machine.asked[1:] == [f"eyJ0.token {url} {words}" for words in asked]
     kept = [f for f in (machine.folder / "state").rglob("*") if f.is_file() and "eyJ0" in f.read_text()]
     assert kept == []
 
 
 def test_somebody_without_the_right_to_assign_roles_is_told_before_anything_is_made(machine: Machine) -> None:
-    (machine.folder / "cloud.json").write_text(json.dumps({"roles": ["Contributor"]}))
+    machine.change_cloud(roles=["Contributor"])
     assert "you hold Contributor on the subscription" in machine.run(**ANSWERS)
     assert "apps" not in machine.cloud
 
 
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"databricks_host": "adb-1.2.azuredatabricks.net/?o=1"}, "--databricks-host must be https://"),
-        ({"subscription": "mine"}, "--subscription is no id"),
-        ({"project": "two words"}, "--project must have no blanks"),
-    ],
-)
-def test_an_answer_that_is_wrong_is_named_before_anything_runs(
-    machine: Machine, changed: dict[str, str], words: str
-) -> None:
-    with pytest.raises(ValueError, match=words):
-        machine.run(**{**ANSWERS, **changed})
-    assert machine.commands == []
+def test_whoever_says_no_stops_before_the_first_step_that_makes_something(machine: Machine) -> None:
+    told = machine.run(agrees=False, **ANSWERS)
+    assert "Stopped at: Resource providers are registered (providers)\nFailed: you said no" in told
+    assert ("apps" in machine.cloud, machine.count("provider", "register")) == (False, 0)
 
 
-def test_whoever_says_no_stops_before_the_first_step_that_acts(machine: Machine) -> None:
-    assert "stopped before: The tools are here" in machine.run(agrees=False, **ANSWERS)
-    assert machine.commands == []
+def test_what_is_forgotten_is_kept_aside_and_found_again_in_azure(machine: Machine) -> None:
+    machine.run(**ANSWERS)
+    told = machine.run(anew=True, **ANSWERS)
+    assert (machine.done, "nothing was deleted in Azure" in told) == (IDS, True)
+    assert (machine.folder / "state" / "backup.before.json").exists()
+    assert machine.count("deployment", "sub") == 4  # asked and made, twice
+
+
+def test_steps_are_left_to_somebody_else_who_goes_on_from_the_same_file(machine: Machine) -> None:
+    theirs = [name for name in IDS if name.startswith("databricks")]
+    machine.change_cloud(look_ups={"/scim/v2/Me": {"groups": []}})
+    told = machine.run(leave=frozenset(theirs), **ANSWERS)
+    assert (machine.done, "Left to somebody else: You are an admin" in told) == (
+        [name for name in IDS if name not in theirs],
+        True,
+    )
+    machine.change_cloud(look_ups={})
+    told = machine.run(leave=frozenset(["rights"]))
+    assert "Left to somebody else: You may make resources and assign roles. " in told
+    assert set(machine.done) == set(IDS)
+
+
+def test_a_first_backup_that_is_under_way_is_not_begun_again(machine: Machine) -> None:
+    machine.prints["status"] = (0, '{"active": {"run_id": "20261130T0230"}, "last": null}')
+    machine.run(**ANSWERS)
+    assert [line for line in machine.asked if "sync" in line] == []
+
+
+def test_what_the_doctor_finds_is_told_in_lines(machine: Machine) -> None:
+    rows = [
+        {"name": "workspace", "level": "failed", "detail": "403", "remedy": "grant CAN READ"},
+        {"name": "mail", "level": "warning", "detail": "none", "remedy": None},
+    ]
+    machine.prints["doctor"] = (1, json.dumps(rows))
+    told = machine.run(**ANSWERS)
+    assert "Failed: workspace: 403 (do: grant CAN READ)\nWhat to do: " in told
+    assert ("mail" in told.partition("Failed:")[2], machine.done[-1]) == (False, "publish")
+
+
+def test_a_file_of_what_is_done_that_is_damaged_is_named(machine: Machine) -> None:
+    (machine.folder / "state").mkdir()
+    (machine.folder / "state" / "backup.json").write_text('{"done": [')
+    with pytest.raises(ValueError, match=r"backup\.json is damaged.*--anew"):
+        machine.run(**ANSWERS)
+
+
+def test_answers_of_somebody_who_went_away_are_offered_again(machine: Machine) -> None:
+    with pytest.raises(click.Abort):
+        machine.run(answers=[ANSWERS["subscription"], "North Europe"])
+    machine.asked.clear()
+    with pytest.raises(click.Abort):
+        machine.run(answers=[])
+    assert machine.asked == [f"Subscription id [{ANSWERS['subscription']}]"]
+    assert machine.state["answers"]["location"] == "northeurope"
 
 
 def test_the_command_runs_the_tools_that_are_first_on_the_path(tmp_path: Path) -> None:
@@ -231,11 +280,17 @@ def test_the_command_runs_the_tools_that_are_first_on_the_path(tmp_path: Path) -
     (bin_folder / "az").chmod(0o755)
     (tmp_path / "cloud.json").write_text(json.dumps({"roles": ["Reader"]}))
     environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "STAND_IN_STATE": str(tmp_path)}
-    command = [sys.executable, "-m", "shared.cli", "setup", "--yes", "--state", str(tmp_path / "state")]
+    write_package(tmp_path / "made", "ours")
+    options = ["--yes", "--package", str(tmp_path / "made"), "--state", str(tmp_path / "state")]
+    command = [sys.executable, "-m", "shared.cli", "setup", *options]
     flags = [part for name, value in ANSWERS.items() for part in (f"--{name.replace('_', '-')}", value)]
     result = subprocess.run([*command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, "you hold Reader on the subscription" in result.stderr) == (1, True)
-    assert Machine(tmp_path).done == ["tools", "subscription"]
+    assert list(json.loads((tmp_path / "state" / "backup.json").read_text())["done"]) == [
+        "tools",
+        "package",
+        "subscription",
+    ]
     missing = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert missing.returncode == 1
     (tmp_path / "state" / "backup.json").unlink()

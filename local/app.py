@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -10,18 +11,21 @@ from time import monotonic, sleep
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from local.processes import StartFailed
+from local.start_checks import found_amiss
 from local.system import DataInUse, LocalSystem, SystemOptions, wait_forever
 from shared.cli import Client, follow, notes
-from shared.cli.terminal import plain
+from shared.cli.terminal import plain as printable
+from shared.cli.terminal import say
 
 
 def main(
     once: Annotated[bool, typer.Option("--once", help="End after the backup; exit 0 only if it succeeded.")] = False,
     notebooks: Annotated[int, typer.Option(min=0, help="Size of the simulated workspace.")] = 2000,
     workspace_from: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Fill it with the notebooks in a folder of files.")
+        Path | None, typer.Option(help="Fill it with the notebooks in a folder of files.")
     ] = None,
     data: Annotated[Path, typer.Option(help="Where state is kept.")] = Path(".local"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="The function app's port; 0 for a free one.")] = 7071,
@@ -32,6 +36,11 @@ def main(
 ) -> None:
     """Set up, start every embedded system, back up once, then serve until Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    amiss = found_amiss(os.environ, data.resolve(), port, workspace_from)
+    if amiss:
+        for line in amiss:
+            say(line, "red")
+        raise typer.Exit(2)
     options = SystemOptions(data.resolve(), port, notebooks, folders, workspace_from, latency_ms, ceiling, plain)
     try:
         with LocalSystem(options) as system:
@@ -39,7 +48,10 @@ def main(
             if not once:
                 _serve(system)
     except (StartFailed, DataInUse) as error:
-        notes.print(f"[red]{error}[/]")
+        notes.print(Text(str(error), "red"), soft_wrap=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        say(f"{error.filename or data}: {error.strerror or error}. Make room, or pass another --data.", "red")
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         notes.print("stopped")
@@ -57,7 +69,7 @@ def _back_up(system: LocalSystem) -> dict[str, Any]:
         active = wait_for_new_run(client, before)
     run = follow(client, active["run_id"], show=True)
     for failure in run["failures"][:20]:
-        notes.print(plain(f"  {failure['code']} {failure['path']}: {failure['reason']}"), markup=False)
+        notes.print(printable(f"  {failure['code']} {failure['path']}: {failure['reason']}"), markup=False)
     sys.stdout.write(json.dumps(summary(run, system.peaks())) + "\n")
     sys.stdout.flush()
     return run

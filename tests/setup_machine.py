@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
+import typer
 
 from shared.cli.setup import Asked, Walk
 from shared.cli.setup_engine import SetupStopped
@@ -86,7 +86,7 @@ class Machine:
             self.asked.append(f"{text} [{offered}]")
             answer = next(waiting, None)
             if answer is None:
-                raise click.Abort
+                raise typer.Abort
             return answer or offered or ""
 
         return ask

@@ -81,15 +81,29 @@ def _hostile(model: WorkspaceModel, folder: str, names: list[str]) -> None:
         model.add(f"{folder}/{name}", "NOTEBOOK", "PYTHON", _MADE_AT_MS)
 
 
+def holds_a_notebook(source: Path) -> bool:
+    """Whether a folder of files holds one that is loaded as a notebook. Raises `OSError`."""
+    return any(_is_notebook(file, file.read_bytes()) for file in _files(source))
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(p for p in source.rglob("*") if p.is_file() and ".git" not in p.parts)
+
+
+def _is_notebook(file: Path, data: bytes) -> bool:
+    language = _BY_EXTENSION.get(file.suffix.lower())
+    return language is not None and data.startswith(first_line(language).encode())
+
+
 def load_folder(model: WorkspaceModel, root: str, source: Path) -> int:
     """Fill the workspace with the notebooks among a folder's files; returns their number."""
     _folder(model, root)
     count = 0
-    for file in sorted(p for p in source.rglob("*") if p.is_file() and ".git" not in p.parts):
+    for file in _files(source):
         relative = file.relative_to(source)
         data = file.read_bytes()
         language = _BY_EXTENSION.get(file.suffix.lower())
-        is_notebook = language is not None and data.startswith(first_line(language).encode())
+        is_notebook = _is_notebook(file, data)
         _folder(model, f"{root}/{relative.parent.as_posix()}" if relative.parent != Path() else root)
         name = relative.with_suffix("") if is_notebook else relative
         path = f"{root}/{name.as_posix()}"

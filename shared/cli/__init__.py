@@ -24,11 +24,12 @@ from shared.cli import (
 )
 from shared.cli.client import Client, find_client
 from shared.cli.operations import follow
-from shared.cli.terminal import notes
+from shared.cli.terminal import notes, say
+from shared.cli.unexpected import TellingGroup
 
 __all__ = ["Client", "app", "follow", "notes"]
 
-app = typer.Typer(no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
+app = typer.Typer(cls=TellingGroup, no_args_is_help=True, help="A version-controlled backup of Databricks notebooks.")
 _PARTS = (
     operations,
     recovery,
@@ -58,4 +59,10 @@ def connect(
     token: Annotated[str | None, typer.Option(envvar="BACKUP_TOKEN", help="A token of Microsoft Entra ID.")] = None,
 ) -> None:
     """Find the app: --url, BACKUP_URL, else the one that `./start` serves from this checkout."""
-    context.obj = find_client(url, key, token)
+    try:
+        context.obj = find_client(url, key, token)
+    except (OSError, ValueError):
+        say(
+            "The address that ./start wrote down (backup.json) cannot be read. Remove it, and run ./start again.", "red"
+        )
+        raise typer.Exit(2) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.util.retry import Retry
 
+from shared.cli.sign_in import refusal
 from shared.cli.terminal import say
 from shared.domain.addresses import checked_url
 
@@ -22,7 +24,16 @@ LOCAL_URL = "http://127.0.0.1:7071"
 CALL_TIMEOUT_SECONDS = 120
 RETRIES = 4
 _REFUSED = "The app refused the key or token."
-_SIGN_IN = "In Azure pass --token, or set BACKUP_TOKEN; elsewhere --key, or BACKUP_KEY to a function key of the app."
+_SIGN_IN = "Pass a token by --token or BACKUP_TOKEN; outside Azure a function key, by --key or BACKUP_KEY."
+NO_APP = (
+    "No app is named, and none is started here. For the app in Azure set BACKUP_URL to its address, such as "
+    "https://APP.azurewebsites.net, and BACKUP_TOKEN to your token (docs/command-line.md#sign-in); for one on this "
+    "machine run ./start."
+)
+NOT_STARTED = (
+    "The app of this checkout is not running: start it with ./start. For the app in Azure set BACKUP_URL to its "
+    "address (docs/command-line.md#sign-in)."
+)
 _LOOK = "Look at `./backup status` and `./backup restores` before you ask again."
 
 
@@ -33,8 +44,11 @@ class Client:
     Key and token go to the app alone: no redirect is followed, and what `.netrc` may hold is not sent instead.
     """
 
-    def __init__(self, url: str, key: str | None, token: str | None = None, *, retries: int = RETRIES) -> None:
-        self.url = url.rstrip("/")
+    def __init__(
+        self, url: str, key: str | None, token: str | None = None, *, retries: int = RETRIES, absent: str = ""
+    ) -> None:
+        """`absent` is what to say where nothing answers, in place of the address."""
+        self.url, self._token, self._absent = url.rstrip("/"), token, absent
         self._session = requests.Session()
         retry = Retry(
             total=retries,
@@ -50,7 +64,13 @@ class Client:
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """The JSON object that `/api/{path}` answers."""
-        answer: dict[str, Any] = self.fetch(method, path, **options).json()
+        response = self.fetch(method, path, **options)
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            _end(3, f"{self.url} answers, and not as this app does (no JSON object). Look at the address.")
         return answer
 
     def complete(self, path: str, query: dict[str, str], seconds: float) -> dict[str, Any]:
@@ -75,11 +95,11 @@ class Client:
             _end(3, f"The app at {self.url} did not answer in time; what was asked for may be under way. {_LOOK}")
         except requests.RequestException as error:
             name = type(error).__name__
-            _end(3, f"The app at {self.url} does not answer ({name}). Start it, or pass --url.")
+            _end(3, self._absent or f"The app at {self.url} does not answer ({name}). Start it, or pass --url.")
         except UnicodeEncodeError:
             _end(2, "An argument holds bytes that are no UTF-8. Give the path as `./backup find` shows it.")
         if response.status_code >= 300:
-            _end(2, _problem(response))
+            _end(2, _problem(response, self._token))
         return response
 
 
@@ -100,7 +120,7 @@ def _end(code: int, message: str) -> NoReturn:
     raise typer.Exit(code) from None
 
 
-def _problem(response: requests.Response) -> str:
+def _problem(response: requests.Response, token: str | None) -> str:
     if response.status_code < 400:
         return f"The app at {urlsplit(response.url).netloc} sends to another address, which is not followed. {_SIGN_IN}"
     try:
@@ -108,7 +128,8 @@ def _problem(response: requests.Response) -> str:
     except (ValueError, KeyError, TypeError):
         detail = ""
     if response.status_code == 401:
-        return f"{detail or _REFUSED} {_SIGN_IN}"
+        challenge = response.headers.get("WWW-Authenticate", "")
+        return f"{detail or _REFUSED} {_SIGN_IN} {refusal(token, challenge, datetime.now(UTC))}"
     return detail or f"The app answered {response.status_code}. Its log has the reason."
 
 
@@ -116,14 +137,22 @@ def find_client(url: str | None, key: str | None, token: str | None = None, *, r
     """The app that is named, else the one that `./start` serves from this checkout.
 
     An address without TLS that is not on this machine ends the command: it would show key and token to the network.
+    Raises `OSError`, `ValueError` where what `./start` wrote down cannot be read.
     """
     local: dict[str, str] = {}
     if url is None:
         stored = Path(os.environ["BACKUP_DATA"]) / "backup.json" if "BACKUP_DATA" in os.environ else LOCAL_ADDRESS_FILE
-        local = json.loads(stored.read_text()) if stored.exists() else {}
+        local = _stored(stored)
     address = url or local.get("url", LOCAL_URL)
     try:
         checked_url(address)
     except ValueError as error:
         _end(2, f"The app's address {error}. Pass another --url.")
-    return Client(address, key or local.get("key"), token, retries=retries)
+    absent = "" if url else NOT_STARTED if local else NO_APP
+    return Client(address, key or local.get("key"), token, retries=retries, absent=absent)
+
+
+def _stored(file: Path) -> dict[str, str]:
+    """What `./start` wrote down. Raises `OSError`, `ValueError` where the file cannot be read."""
+    found: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    return found

@@ -14,6 +14,7 @@ import typer
 
 from shared.cli.client import Client
 from shared.cli.operations import AsJson
+from shared.cli.sign_in import token_command
 from shared.cli.terminal import cell, notes, print_json, print_table, table
 
 app = typer.Typer()
@@ -116,8 +117,10 @@ def _rights(client: Client) -> Iterator[Row]:
             yield _row("sign-in", "failed", _why(error), _way_out(error))
             return
     if 401 in found.values():
-        remedy = "pass --key, or set BACKUP_KEY to a function key of the app"
-        yield _row("sign-in", "failed", "the app does not take the key", remedy)
+        remedy = (
+            f"in Azure {token_command()} (docs/command-line.md#sign-in); elsewhere set BACKUP_KEY to a function key"
+        )
+        yield _row("sign-in", "failed", "the app does not take the key or token", remedy)
         return
     may = [right for route, right in RIGHTS.items() if found[route] != 403]
     may_not = [right for route, right in RIGHTS.items() if found[route] == 403]

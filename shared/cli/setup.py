@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-import click
 import typer
 
 from shared.cli.operations import AsJson
@@ -16,6 +15,7 @@ from shared.cli.setup_answers import GUID, NAME, NOTHING, QUESTIONS, Ask, collec
 from shared.cli.setup_engine import Execute, Json, Setup, SetupStopped, State, Step, Values, execute
 from shared.cli.setup_package import ARCHIVE, sources_digest
 from shared.cli.setup_steps import steps
+from shared.cli.sign_in import token_command
 from shared.cli.terminal import notes, plain, print_json
 
 app = typer.Typer()
@@ -83,7 +83,7 @@ def _walked(walk: Walk, asked: Asked) -> tuple[int, str | None]:
     """Exit code and what went wrong: 2 for an answer, 1 for a step or whoever stopped it."""
     try:
         walk.go(asked)
-    except (click.Abort, KeyboardInterrupt, EOFError):
+    except (typer.Abort, KeyboardInterrupt, EOFError):
         return 1, _said(f"Stopped. What is done is remembered: `./backup setup {asked.name}` goes on.")
     except SetupStopped as error:
         return 1, _said(str(error))
@@ -218,9 +218,8 @@ class Walk:
             return
         self.tell(f"Done: {known['app_url']}/api/dashboard. {stored.file} remembers this set-up.")
         self.tell("The first backup is under way: `./backup status` shows it, once this shell knows the app:")
-        token = f"az account get-access-token --resource api://{known['app_id']} --query accessToken --output tsv"
         self.tell(f"export BACKUP_URL={known['app_url']}")
-        self.tell(f"export BACKUP_TOKEN=$({token})")
+        self.tell(token_command(known["app_id"]))
 
 
 def _with(wrong: list[str], collect: Callable[[], Values]) -> Values:

@@ -17,7 +17,7 @@ NOTHING = "-"
 """Typed in place of an answer that may be empty, where an earlier one is offered."""
 
 type Ask = Callable[[str, str | None], str]
-"""Asks a question with the answer that is offered. Raises `click.Abort` where nobody answers."""
+"""Asks a question with the answer that is offered. Raises `typer.Abort` where nobody answers."""
 
 
 def _addresses(value: str) -> bool:

@@ -65,7 +65,7 @@ def test_who_is_not_signed_in_is_told_how() -> None:
     with fake_app() as fake:
         fake.give("GET", "versions", {"detail": "Nobody is signed in."}, status=401)
         result = _run(fake.url)
-    assert (result.exit_code, "Nobody is signed in. In Azure pass --token" in result.stderr) == (2, True)
+    assert (result.exit_code, "Nobody is signed in. Pass a token by --token" in result.stderr) == (2, True)
 
 
 class Login:

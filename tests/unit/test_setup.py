@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
+import typer
 
 from shared.cli.setup_sign_in import ROLES, role_id
 from shared.cli.setup_steps import PROVIDERS, steps
@@ -263,10 +263,10 @@ def test_a_file_of_what_is_done_that_is_damaged_is_named(machine: Machine) -> No
 
 
 def test_answers_of_somebody_who_went_away_are_offered_again(machine: Machine) -> None:
-    with pytest.raises(click.Abort):
+    with pytest.raises(typer.Abort):
         machine.run(answers=[ANSWERS["subscription"], "North Europe"])
     machine.asked.clear()
-    with pytest.raises(click.Abort):
+    with pytest.raises(typer.Abort):
         machine.run(answers=[])
     assert machine.asked == [f"Subscription id [{ANSWERS['subscription']}]"]
     assert machine.state["answers"]["location"] == "northeurope"

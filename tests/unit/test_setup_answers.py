@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import pytest
+import typer
 
 from shared.cli.setup_answers import QUESTIONS, collected
 from tests.setup_machine import ANSWERS, Machine
@@ -83,11 +83,11 @@ def test_a_wrong_answer_is_asked_again_and_the_earlier_one_offered() -> None:
         asked.append((text, offered))
         answer = next(typed, None)
         if answer is None:
-            raise click.Abort
+            raise typer.Abort
         return answer or offered or ""
 
     kept: list[dict[str, str]] = []
-    with pytest.raises(click.Abort):
+    with pytest.raises(typer.Abort):
         collected({"location": "northeurope"}, {"root": "Clients"}, ask, lambda found: kept.append(dict(found)))
     assert asked[0] == ("Subscription id", None)
     assert asked[1][0].startswith("--subscription must be an id such as")

@@ -163,19 +163,23 @@ class Walk:
     def _answers(self, stored: State, asked: Asked) -> Values:
         kept = dict(stored.answers)
         folder = asked.package and ("" if asked.package == NOTHING else str(Path(asked.package).resolve()))
+        texts = (*kept.get("parameters", "").split("\n"), *asked.parameters)
         more = {
-            "parameters": "\n".join(asked.parameters) or None,
+            "parameters": "\n".join({text.partition("=")[0]: text for text in texts if text}.values()),
             "package_folder": folder,
             "registration": asked.app_id,
         }
         kept |= {name: value for name, value in more.items() if value is not None}
         wrong = self._complaints(kept)
+        if wrong and self.ask is None and not asked.dry_run:
+            # All that is wrong is named at once, and nothing of it remembered.
+            _with(wrong, lambda: collected(kept, asked.given, None, lambda _: None))
+        if wrong:
+            raise ValueError("\n".join(wrong))
         if asked.dry_run:
             answers = shown(kept, asked.given)
         else:
-            answers = _with(wrong, lambda: collected(kept, asked.given, self.ask, lambda found: _keep(stored, found)))
-        if wrong:
-            raise ValueError("\n".join(wrong))
+            answers = collected(kept, asked.given, self.ask, lambda found: _keep(stored, found))
         complete = {"parameters": "", "registration": "", "package_folder": "", **kept, **answers}
         if not asked.dry_run:
             _keep(stored, complete)

@@ -96,6 +96,14 @@ def test_every_command_line_parses(file: Path) -> None:
         assert used <= known | {"--url", "--key", "--token"}, line
 
 
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_is_said_beside_a_command_is_a_comment_of_the_shell(file: Path) -> None:
+    """Whoever copies the line runs the command alone."""
+    lines = [line.strip() for fence in _FENCE.findall(file.read_text()) for line in fence.splitlines()]
+    typed = [line for line in lines if line.startswith(("./", "git ", "az "))]
+    assert [line for line in typed if re.search(r"\s{2,}(?![#\s])", line)] == []
+
+
 def test_every_option_of_every_command_is_in_a_document() -> None:
     everything = "".join(file.read_text() for file in DOCUMENTS)
     left_out = [

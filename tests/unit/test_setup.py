@@ -115,6 +115,21 @@ def test_a_step_is_done_again_by_name(machine: Machine) -> None:
     assert machine.count("functionapp", "deployment") == 2
 
 
+def test_parameters_of_the_template_are_remembered_and_changed_one_by_one(machine: Machine) -> None:
+    machine.run(parameters=("storageSkuName=Standard_LRS", "logRetentionDays=30"), **ANSWERS)
+    machine.run(parameters=('extraAppSettings={"A": "b=c"}', "logRetentionDays=60"))
+    deployed = machine.cloud["deployed"]
+    assert (deployed["storageSkuName"], deployed["logRetentionDays"]) == ("Standard_LRS", "60")
+    assert deployed["extraAppSettings"] == '{"A": "b=c"}'
+
+
+@pytest.mark.parametrize("answers", [None, []], ids=["nobody-asked", "asked"])
+def test_a_parameter_that_is_wrong_is_named_and_not_remembered(machine: Machine, answers: list[str] | None) -> None:
+    with pytest.raises(ValueError, match="--parameter location must be NAME=VALUE"):
+        machine.run(parameters=("location",), answers=answers, **ANSWERS)
+    assert "Done: " in machine.run(**ANSWERS)
+
+
 def test_a_step_that_there_is_not_is_named_with_those_that_there_are(machine: Machine) -> None:
     with pytest.raises(ValueError, match="no step publication; the steps are tools, package, "):
         machine.run("publication", **ANSWERS)

@@ -221,7 +221,7 @@ class Walk:
         if "app_url" not in known:
             return
         self.tell(f"Done: {known['app_url']}/api/dashboard. {stored.file} remembers this set-up.")
-        self.tell("The first backup is under way: `./backup status` shows it, once this shell knows the app:")
+        self.tell("`./backup status` shows the first backup once this shell knows the app and you:")
         self.tell(f"export BACKUP_URL={known['app_url']}")
         self.tell(token_command(known["app_id"]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from shared.cli.setup import Asked, Walk
@@ -25,6 +26,11 @@ def walked() -> str:
 def test_the_guide_shows_what_a_dry_run_shows() -> None:
     shown = GUIDE.partition("<!-- commands -->\n```\n")[2].partition("\n```\n<!-- end of commands -->")[0]
     assert shown == walked()
+
+
+def test_the_steps_that_the_guide_leaves_to_others_are_there() -> None:
+    known = {step.id for step in steps({"warehouse": "x", "plan": "flexConsumption"})}
+    assert set(re.findall(r"--leave ([a-z][a-z-]*)", GUIDE)) <= known
 
 
 def test_every_question_and_role_and_step_is_in_the_guide() -> None:

@@ -253,6 +253,23 @@ def test_steps_are_left_to_somebody_else_who_goes_on_from_the_same_file(machine:
     assert set(machine.done) == set(IDS)
 
 
+def test_several_people_come_to_the_end_by_what_the_guide_has_each_leave(machine: Machine) -> None:
+    guide = (ROOT / "docs" / "azure-setup.md").read_text().partition("### Several people")[2].partition("## 4.")[0]
+    left = [frozenset(re.findall(r"--leave ([a-z-]+)", line)) for line in guide.splitlines() if "| `--leave" in line]
+    owner, workspace, last = left[0], left[1], left[-1]
+    devops = frozenset([*("subscription", "rights", "region", "resource-group", "registering", "doctor", "first-run")])
+    nobody = {"/scim/v2/Me": {"groups": []}, "bfa7/2": {"value": [False]}}
+    machine.change_cloud(look_ups=nobody)
+    assert "Stopped" not in machine.run(leave=owner, **ANSWERS)
+    machine.change_cloud(look_ups={"bfa7/2": nobody["bfa7/2"]}, roles=[])
+    assert "Stopped" not in machine.run(leave=workspace)
+    machine.change_cloud(look_ups={"/scim/v2/Me": nobody["/scim/v2/Me"]})
+    machine.run(leave=devops | {"databricks-admin", "databricks-root", "databricks-warehouse"})
+    machine.change_cloud(look_ups=nobody, roles=["Owner"])
+    assert "Done: " in machine.run(leave=last)
+    assert set(machine.done) == set(IDS)
+
+
 def test_a_first_backup_that_is_under_way_is_not_begun_again(machine: Machine) -> None:
     machine.prints["status"] = (0, '{"active": {"run_id": "20261130T0230"}, "last": null}')
     machine.run(**ANSWERS)

@@ -25,7 +25,12 @@ UV_LOCK = ROOT / "requirements-uv.txt"
 
 def main(module: str, arguments: list[str]) -> None:
     """Set up where needed, then run `module` with the checkout's own Python, replacing this process."""
-    python = ensure_environment()
+    try:
+        python = ensure_environment()
+    except OSError as error:
+        sys.exit(
+            f"setting up failed: {error.filename or TOOLS}: {error.strerror}; make room, or let this user write there"
+        )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     os.execve(python, [str(python), "-m", module, *arguments], environment)  # noqa: S606 - signals reach the program itself
 

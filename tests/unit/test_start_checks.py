@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from local import bootstrap
 from local.start_checks import found_amiss
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -113,6 +114,13 @@ def test_the_command_names_all_of_it_and_starts_nothing(tmp_path: Path) -> None:
     lines = done.stderr.splitlines()
     assert (done.returncode, len(lines), "Traceback" in done.stderr) == (2, 3, False)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_checkout_that_cannot_be_set_up_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tools").write_text("")
+    monkeypatch.setattr(bootstrap, "TOOLS", tmp_path / "tools")
+    with pytest.raises(SystemExit, match=r"^setting up failed: .*tools: File exists; make room"):
+        bootstrap.main("local.app", [])
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="the check is of the git that is here")

@@ -108,7 +108,7 @@ param premiumMaximumInstances int = 4
   'Standard_GRS'
   'Standard_GZRS'
 ])
-@description('Redundancy of both storage accounts.')
+@description('Redundancy of the storage accounts.')
 param storageSkuName string = 'Standard_ZRS'
 
 @minValue(1)
@@ -191,34 +191,12 @@ resource rg 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   tags: tags
 }
 
-// What the app runs as: its storage, telemetry, vault and mail, Git, and the workspace for reading.
-module backupIdentity 'br/public:avm/res/managed-identity/user-assigned-identity:0.6.0' = {
-  name: 'backup-identity'
+module identities './app/identities.bicep' = {
+  name: 'identity-resources'
   scope: rg
   params: {
-    name: '${abbrs.managedIdentityUserAssignedIdentities}backup-${resourceToken}'
-    location: location
-    tags: tags
-  }
-}
-
-// What restores write to the workspace as. It has no role in Azure.
-module restoreIdentity 'br/public:avm/res/managed-identity/user-assigned-identity:0.6.0' = {
-  name: 'restore-identity'
-  scope: rg
-  params: {
-    name: '${abbrs.managedIdentityUserAssignedIdentities}restore-${resourceToken}'
-    location: location
-    tags: tags
-  }
-}
-
-// What App Service Authentication proves itself with in place of a client secret. It has no role in Azure.
-module signInIdentity 'br/public:avm/res/managed-identity/user-assigned-identity:0.6.0' = {
-  name: 'sign-in-identity'
-  scope: rg
-  params: {
-    name: '${abbrs.managedIdentityUserAssignedIdentities}sign-in-${resourceToken}'
+    prefix: abbrs.managedIdentityUserAssignedIdentities
+    resourceToken: resourceToken
     location: location
     tags: tags
   }
@@ -257,6 +235,7 @@ module storage './app/storage.bicep' = {
   params: {
     stateAccountName: '${abbrs.storageStorageAccounts}${resourceToken}'
     anchorAccountName: '${abbrs.storageStorageAccounts}a${resourceToken}'
+    packageAccountName: '${abbrs.storageStorageAccounts}p${resourceToken}'
     location: location
     tags: tags
     skuName: storageSkuName
@@ -293,7 +272,7 @@ module mail './app/mail.bicep' = if (communicationServices) {
     emailName: '${abbrs.communicationEmailServices}${resourceToken}'
     tags: tags
     dataLocation: mailDataLocation
-    backupPrincipalId: backupIdentity.outputs.principalId
+    backupPrincipalId: identities.outputs.backupPrincipalId
   }
 }
 
@@ -304,10 +283,13 @@ module rbac './app/rbac.bicep' = {
     stateAccountName: storage.outputs.stateAccountName
     anchorAccountName: storage.outputs.anchorAccountName
     anchorContainerName: anchorContainerName
+    packageAccountName: storage.outputs.packageAccountName
     packageContainerName: packageContainerName
+    isFlex: isFlex
     vaultName: vault.outputs.name
     componentName: monitoring.outputs.componentName
-    backupPrincipalId: backupIdentity.outputs.principalId
+    backupPrincipalId: identities.outputs.backupPrincipalId
+    deployPrincipalId: identities.outputs.deployPrincipalId
     rotateSecrets: rotateSecrets
     operatorPrincipalId: operatorPrincipalId
     operatorPrincipalType: operatorPrincipalType
@@ -331,15 +313,17 @@ module api './app/api.bicep' = {
     alwaysReadyInstances: alwaysReadyInstances
     premiumSku: premiumSku
     premiumMaximumInstances: premiumMaximumInstances
-    backupIdentityResourceId: backupIdentity.outputs.resourceId
-    backupIdentityClientId: backupIdentity.outputs.clientId
-    restoreIdentityResourceId: restoreIdentity.outputs.resourceId
-    restoreIdentityClientId: restoreIdentity.outputs.clientId
-    signInIdentityResourceId: signInIdentity.outputs.resourceId
-    signInIdentityClientId: signInIdentity.outputs.clientId
+    backupIdentityResourceId: identities.outputs.backupResourceId
+    backupIdentityClientId: identities.outputs.backupClientId
+    restoreIdentityResourceId: identities.outputs.restoreResourceId
+    restoreIdentityClientId: identities.outputs.restoreClientId
+    signInIdentityResourceId: identities.outputs.signInResourceId
+    signInIdentityClientId: identities.outputs.signInClientId
+    deployIdentityResourceId: identities.outputs.deployResourceId
     blobEndpoint: storage.outputs.blobEndpoint
     queueEndpoint: storage.outputs.queueEndpoint
     tableEndpoint: storage.outputs.tableEndpoint
+    packageEndpoint: storage.outputs.packageEndpoint
     packageContainerName: packageContainerName
     anchorEndpoint: storage.outputs.anchorEndpoint
     anchorContainerName: anchorContainerName
@@ -376,6 +360,7 @@ module alerts './app/alerts.bicep' = {
     location: location
     tags: tags
     componentResourceId: monitoring.outputs.componentResourceId
+    workspaceResourceId: monitoring.outputs.workspaceResourceId
     emails: alertEmails
     noSuccessHours: noSuccessHours
     answerTargetMilliseconds: answerTargetMilliseconds
@@ -390,10 +375,10 @@ output AZURE_RESOURCE_GROUP string = rg.name
 output AZURE_FUNCTION_NAME string = api.outputs.name
 output BACKUP_URL string = 'https://${api.outputs.hostName}'
 output KEY_VAULT_URI string = vault.outputs.uri
-output BACKUP_IDENTITY_CLIENT_ID string = backupIdentity.outputs.clientId
-output BACKUP_IDENTITY_PRINCIPAL_ID string = backupIdentity.outputs.principalId
-output RESTORE_IDENTITY_CLIENT_ID string = restoreIdentity.outputs.clientId
-output SIGN_IN_IDENTITY_PRINCIPAL_ID string = signInIdentity.outputs.principalId
-output PACKAGE_URL string = '${storage.outputs.blobEndpoint}${packageContainerName}/notebook-backup.zip'
+output BACKUP_IDENTITY_CLIENT_ID string = identities.outputs.backupClientId
+output BACKUP_IDENTITY_PRINCIPAL_ID string = identities.outputs.backupPrincipalId
+output RESTORE_IDENTITY_CLIENT_ID string = identities.outputs.restoreClientId
+output SIGN_IN_IDENTITY_PRINCIPAL_ID string = identities.outputs.signInPrincipalId
+output PACKAGE_URL string = '${storage.outputs.packageEndpoint}${packageContainerName}/notebook-backup.zip'
 output ANCHOR_ACCOUNT string = storage.outputs.anchorAccountName
 output ANCHOR_CONTAINER string = anchorContainerName

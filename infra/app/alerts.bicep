@@ -11,8 +11,11 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('Application Insights component that the queries ask.')
+@description('Application Insights component that the queries of what the app measures ask.')
 param componentResourceId string
+
+@description('Log Analytics workspace that the queries of what Azure logs ask.')
+param workspaceResourceId string
 
 @description('Addresses that are told, with commas between them.')
 param emails string
@@ -46,6 +49,7 @@ var rules = [
     window: 'PT1H'
     range: null
     dimension: ''
+    asked: componentResourceId
   }
   {
     name: 'run-partial'
@@ -59,6 +63,7 @@ var rules = [
     window: 'PT1H'
     range: null
     dimension: ''
+    asked: componentResourceId
   }
   {
     name: 'no-success'
@@ -72,6 +77,7 @@ var rules = [
     window: 'PT1H'
     range: 'P2D'
     dimension: ''
+    asked: componentResourceId
   }
   {
     name: 'poison-messages'
@@ -85,6 +91,7 @@ var rules = [
     window: 'PT30M'
     range: null
     dimension: 'queue'
+    asked: componentResourceId
   }
   {
     name: 'deletions-held'
@@ -98,6 +105,7 @@ var rules = [
     window: 'PT1H'
     range: null
     dimension: ''
+    asked: componentResourceId
   }
   {
     name: 'verification-failed'
@@ -111,6 +119,7 @@ var rules = [
     window: 'PT1H'
     range: null
     dimension: ''
+    asked: componentResourceId
   }
   {
     name: 'restore-failed'
@@ -124,6 +133,7 @@ var rules = [
     window: 'PT15M'
     range: null
     dimension: ''
+    asked: componentResourceId
   }
   {
     name: 'slow-answers'
@@ -137,6 +147,7 @@ var rules = [
     window: 'PT1H'
     range: null
     dimension: 'answer'
+    asked: componentResourceId
   }
   {
     name: 'credential-expiry'
@@ -150,6 +161,7 @@ var rules = [
     window: 'PT6H'
     range: 'P2D'
     dimension: 'credential'
+    asked: componentResourceId
   }
   {
     name: 'repository-size'
@@ -163,6 +175,21 @@ var rules = [
     window: 'PT6H'
     range: 'P2D'
     dimension: ''
+    asked: componentResourceId
+  }
+  {
+    name: 'package-changed'
+    title: 'The package of the app was changed'
+    severity: 3
+    query: loadTextContent('../queries/package-changed.kql')
+    measure: 'changes'
+    operator: 'GreaterThan'
+    threshold: 0
+    frequency: 'PT15M'
+    window: 'PT1H'
+    range: null
+    dimension: 'caller'
+    asked: workspaceResourceId
   }
 ]
 
@@ -194,7 +221,7 @@ module queryRules 'br/public:avm/res/insights/scheduled-query-rule:0.6.0' = [for
     enabled: true
     autoMitigate: true
     scopes: [
-      componentResourceId
+      rule.asked
     ]
     evaluationFrequency: rule.frequency
     windowSize: rule.window

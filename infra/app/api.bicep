@@ -51,6 +51,9 @@ param signInIdentityResourceId string
 @description('Its client id.')
 param signInIdentityClientId string
 
+@description('The identity that the platform fetches the package with.')
+param deployIdentityResourceId string
+
 @description('Blob service of the app\'s state.')
 param blobEndpoint string
 
@@ -59,6 +62,9 @@ param queueEndpoint string
 
 @description('Table service of the app\'s state.')
 param tableEndpoint string
+
+@description('Blob service of the app\'s package.')
+param packageEndpoint string
 
 @description('Container of the app\'s package.')
 param packageContainerName string
@@ -160,8 +166,8 @@ var platformSettings = {
 var premiumSettings = isFlex ? {} : {
   FUNCTIONS_EXTENSION_VERSION: '~4'
   FUNCTIONS_WORKER_RUNTIME: 'python'
-  WEBSITE_RUN_FROM_PACKAGE: '${blobEndpoint}${packageContainerName}/notebook-backup.zip'
-  WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID: backupIdentityResourceId
+  WEBSITE_RUN_FROM_PACKAGE: '${packageEndpoint}${packageContainerName}/notebook-backup.zip'
+  WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID: deployIdentityResourceId
 }
 
 var signInSettings = hasSignIn ? {
@@ -241,6 +247,7 @@ module functionApp 'br/public:avm/res/web/site:0.24.0' = {
         backupIdentityResourceId
         restoreIdentityResourceId
         signInIdentityResourceId
+        deployIdentityResourceId
       ]
     }
     basicPublishingCredentialsPolicies: [
@@ -257,10 +264,10 @@ module functionApp 'br/public:avm/res/web/site:0.24.0' = {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: '${blobEndpoint}${packageContainerName}'
+          value: '${packageEndpoint}${packageContainerName}'
           authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: backupIdentityResourceId
+            userAssignedIdentityResourceId: deployIdentityResourceId
           }
         }
       }

@@ -1,9 +1,13 @@
-// Two accounts: the app's state, and the audit trail's anchors, over which the app has no say.
-@description('Name of the account that holds the app\'s state and package.')
+// Three accounts: the app's state, the audit trail's anchors, over which the app has no say, and the app's package,
+// which whoever may write state cannot replace.
+@description('Name of the account that holds the app\'s state.')
 param stateAccountName string
 
 @description('Name of the account that holds the audit anchors.')
 param anchorAccountName string
+
+@description('Name of the account that holds the app\'s package.')
+param packageAccountName string
 
 @description('Region.')
 param location string
@@ -17,7 +21,7 @@ param tags object
   'Standard_GRS'
   'Standard_GZRS'
 ])
-@description('Redundancy of both accounts.')
+@description('Redundancy of the accounts.')
 param skuName string
 
 @description('Container of the app\'s package.')
@@ -83,10 +87,6 @@ module stateAccount 'br/public:avm/res/storage/storage-account:0.33.0' = {
       containerDeleteRetentionPolicyEnabled: true
       containerDeleteRetentionPolicyDays: 14
       containers: [
-        {
-          name: packageContainerName
-          publicAccess: 'None'
-        }
         {
           name: 'backup'
           publicAccess: 'None'
@@ -263,9 +263,76 @@ module anchorAccount 'br/public:avm/res/storage/storage-account:0.33.0' = {
   }
 }
 
+module packageAccount 'br/public:avm/res/storage/storage-account:0.33.0' = {
+  // checkov:skip=CKV_AZURE_35: privateNetworking denies by default; without it the app has no address to allow, and Entra ID guards alone
+  // checkov:skip=CKV_AZURE_59: privateNetworking switches public access off; without it Entra ID guards alone
+  // checkov:skip=CKV_AZURE_206: the pipeline makes the package again, byte by byte; storageSkuName offers GRS
+  // checkov:skip=CKV_AZURE_36: of Azure's services none but the app comes here, and it comes through the private endpoint
+  name: 'package-account'
+  params: {
+    name: packageAccountName
+    location: location
+    tags: tags
+    kind: 'StorageV2'
+    skuName: skuName
+    allowBlobPublicAccess: false
+    allowSharedKeyAccess: false
+    allowCrossTenantReplication: false
+    allowedCopyScope: 'AAD'
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    requireInfrastructureEncryption: true
+    publicNetworkAccess: publicNetworkAccess
+    networkAcls: networkAcls
+    blobServices: {
+      deleteRetentionPolicyEnabled: true
+      deleteRetentionPolicyDays: 30
+      containerDeleteRetentionPolicyEnabled: true
+      containerDeleteRetentionPolicyDays: 30
+      containers: [
+        {
+          name: packageContainerName
+          publicAccess: 'None'
+        }
+      ]
+      diagnosticSettings: [
+        {
+          name: 'changes'
+          workspaceResourceId: workspaceResourceId
+          logCategoriesAndGroups: [
+            {
+              category: 'StorageWrite'
+            }
+            {
+              category: 'StorageDelete'
+            }
+          ]
+          metricCategories: []
+        }
+      ]
+    }
+    privateEndpoints: isPrivate ? [
+      {
+        service: 'blob'
+        subnetResourceId: endpointSubnetResourceId
+        privateDnsZoneGroup: {
+          privateDnsZoneGroupConfigs: [
+            {
+              privateDnsZoneResourceId: blobZoneResourceId
+            }
+          ]
+        }
+      }
+    ] : []
+  }
+}
+
 output stateAccountName string = stateAccount.outputs.name
 output anchorAccountName string = anchorAccount.outputs.name
+output packageAccountName string = packageAccount.outputs.name
 output blobEndpoint string = stateAccount.outputs.primaryBlobEndpoint
 output queueEndpoint string = stateAccount.outputs.serviceEndpoints.queue
 output tableEndpoint string = stateAccount.outputs.serviceEndpoints.table
 output anchorEndpoint string = anchorAccount.outputs.primaryBlobEndpoint
+output packageEndpoint string = packageAccount.outputs.primaryBlobEndpoint

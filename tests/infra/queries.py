@@ -1,7 +1,8 @@
 """The alert rules of a deployment, asked of telemetry that is made here: duckdb-kql runs their queries on DuckDB.
 
 The tables are those of an Application Insights component
-(https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete), with the columns that are used.
+(https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete), and of a workspace's logs of blobs
+(https://learn.microsoft.com/azure/azure-monitor/reference/tables/storagebloblogs), with the columns that are used.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ CREATE TABLE customMetrics(timestamp TIMESTAMP, name VARCHAR, valueSum DOUBLE, v
   valueMax DOUBLE, customDimensions JSON);
 CREATE TABLE dependencies(timestamp TIMESTAMP, name VARCHAR, type VARCHAR, duration DOUBLE);
 CREATE TABLE traces(timestamp TIMESTAMP, message VARCHAR, severityLevel INTEGER, customDimensions JSON);
+CREATE TABLE StorageBlobLogs(TimeGenerated TIMESTAMP, Category VARCHAR, StatusCode VARCHAR, ObjectKey VARCHAR,
+  RequesterObjectId VARCHAR);
 """
 COLUMNS = {
     "customMetrics": {"timestamp", "name", "valueSum", "valueCount", "valueMin", "valueMax", "customDimensions"},
     "dependencies": {"timestamp", "name", "type", "duration"},
     "traces": {"timestamp", "message", "severityLevel", "customDimensions"},
+    "StorageBlobLogs": {"TimeGenerated", "Category", "StatusCode", "ObjectKey", "RequesterObjectId"},
 }
 
 
@@ -68,7 +72,18 @@ class Line:
     fields: Mapping[str, str]
 
 
-type Telemetry = Iterable[Sample | Span | Line]
+@dataclass(frozen=True, slots=True)
+class BlobCall:
+    """One call to a storage account, as it is logged. `key` stands in quotes: `"/account/container/blob"`."""
+
+    at: datetime
+    category: str
+    status: int
+    key: str
+    caller: str
+
+
+type Telemetry = Iterable[Sample | Span | Line | BlobCall]
 
 
 def rules(**parameters: Any) -> dict[str, Mapping[str, Any]]:
@@ -124,7 +139,7 @@ def firing(rule: Mapping[str, Any], telemetry: Telemetry, now: datetime) -> list
     return sorted(str(row[dimensions[0]["name"]]) if dimensions else "" for row in over)
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, item: Sample | Span | Line, moment: datetime) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, item: Sample | Span | Line | BlobCall, moment: datetime) -> None:
     at = moment.replace(tzinfo=None)
     if isinstance(item, Sample):
         value = item.value
@@ -132,6 +147,9 @@ def _insert(connection: duckdb.DuckDBPyConnection, item: Sample | Span | Line, m
         connection.execute("INSERT INTO customMetrics VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     elif isinstance(item, Span):
         connection.execute("INSERT INTO dependencies VALUES (?, ?, 'InProc', ?)", [at, item.name, item.milliseconds])
+    elif isinstance(item, BlobCall):
+        row = [at, item.category, str(item.status), item.key, item.caller]
+        connection.execute("INSERT INTO StorageBlobLogs VALUES (?, ?, ?, ?, ?)", row)
     else:
         row = [at, item.message, item.severity, json.dumps(dict(item.fields))]
         connection.execute("INSERT INTO traces VALUES (?, ?, ?, ?)", row)

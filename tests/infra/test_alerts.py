@@ -21,7 +21,7 @@ from tests.faults.living import fill
 from tests.infra.app_functions import triggers
 from tests.infra.bicep import INFRA, deploy
 from tests.infra.documents import table
-from tests.infra.queries import COLUMNS, Sample, Span, duration, firing, rules
+from tests.infra.queries import COLUMNS, BlobCall, Sample, Span, duration, firing, rules
 
 ATTRIBUTES: Mapping[str, tuple[str, ...]] = {name: metric.attributes for name, metric in METRICS.items()}
 RULES = rules()
@@ -36,6 +36,7 @@ EXPECTED = {
     "slow-answers",
     "credential-expiry",
     "repository-size",
+    "package-changed",
 }
 NOT_AWAITED = {"get_audit_verify", "get_doctor"}
 """They prove the whole trail, or ask every outside system."""
@@ -221,6 +222,33 @@ def test_answers_that_people_wait_for(world: World) -> None:
     assert firing(RULES["slow-answers"], spans, now) == ["get_versions"]
 
 
+def test_a_package_that_somebody_changed(world: World) -> None:
+    now = world.clock.now()
+    accounts = {a.symbol: a.given for a in deploy().of("avm/res/storage/storage-account")}
+    name = accounts["packageAccount"]["name"]
+    (container,) = accounts["packageAccount"]["blobServices"]["containers"]
+    package, state = f'"/{name}/{container["name"]}/package.zip"', '"/st/backup/manifests/1"'
+    calls = [
+        BlobCall(now, "StorageWrite", 201, package, "pipeline"),
+        BlobCall(now, "StorageDelete", 202, f'"/{name}/{container["name"]}"', "somebody"),
+        BlobCall(now, "StorageWrite", 403, package, "refused"),
+        BlobCall(now, "StorageRead", 200, package, "reader"),
+        BlobCall(now, "StorageDelete", 202, state, "the app"),
+    ]
+    assert firing(RULES["package-changed"], calls, now) == ["pipeline", "somebody"]
+    assert firing(RULES["package-changed"], calls[2:], now) == []
+
+
+def test_what_azure_logs_is_asked_of_the_workspace_that_it_is_sent_to() -> None:
+    asked = {name: rule["scopes"] for name, rule in RULES.items()}
+    assert asked.pop("package-changed") == ["workspace.resourceId"]
+    assert set(map(tuple, asked.values())) == {("component.resourceId",)}
+    accounts = {a.symbol: a.given for a in deploy().of("avm/res/storage/storage-account")}
+    (setting,) = accounts["packageAccount"]["blobServices"]["diagnosticSettings"]
+    assert setting["workspaceResourceId"] == "workspace.resourceId"
+    assert {c["category"] for c in setting["logCategoriesAndGroups"]} == {"StorageWrite", "StorageDelete"}
+
+
 def test_the_answers_are_those_that_people_get() -> None:
     functions = triggers()
     read = {name for name, trigger in functions.items() if "GET" in map(str, trigger.get("methods", ()))}
@@ -291,7 +319,7 @@ def test_a_query_names_what_the_app_emits(name: str) -> None:
     assert attributes <= {a for metric in metrics for a in ATTRIBUTES[metric]}
     assert len(tables) == 1
     assert tables <= COLUMNS.keys()
-    assert metrics or tables == {"dependencies"}
+    assert metrics or tables <= {"dependencies", "StorageBlobLogs"}
 
 
 def _restore(world: World, path: str) -> None:

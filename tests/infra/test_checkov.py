@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("checkov")
 FOR_PUBLIC_ACCESS = {"CKV_AZURE_35", "CKV_AZURE_59", "CKV_AZURE_109", "CKV_AZURE_189", "CKV_AZURE_222"}
 """Skipped where everything is reached over the internet, and never where networking is private."""
 MODULES = {
-    "storage.bicep": ("stateAccount", "anchorAccount"),
+    "storage.bicep": ("stateAccount", "anchorAccount", "packageAccount"),
     "vault.bicep": ("keyVault",),
     "api.bicep": ("appServicePlan", "functionApp"),
     "network.bicep": ("endpointSecurityGroup", "appSecurityGroup", "virtualNetwork"),

@@ -23,8 +23,11 @@ TABLES = {
     "valueMax:real,customDimensions:dynamic",
     "dependencies": "timestamp:datetime,name:string,type:string,duration:real,customDimensions:dynamic",
     "traces": "timestamp:datetime,message:string,severityLevel:int,customDimensions:dynamic",
+    "StorageBlobLogs": "TimeGenerated:datetime,Category:string,StatusCode:string,ObjectKey:string,"
+    "RequesterObjectId:string",
 }
-"""https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete"""
+"""https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete, and
+https://learn.microsoft.com/azure/azure-monitor/reference/tables/storagebloblogs"""
 FILES = {path.stem: path.read_text() for path in (INFRA / "queries").glob("*.kql")}
 ALL = {**FILES, **{f"workbook {name}": content["query"] for name, content in QUERIES.items()}}
 WRONG = {
@@ -58,5 +61,5 @@ def test_a_query_that_is_wrong_is_found(name: str) -> None:
 
 
 def test_all_of_them_are_looked_at() -> None:
-    assert len(FILES) == 10
+    assert len(FILES) == 11
     assert len(ALL) >= 25

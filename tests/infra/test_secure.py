@@ -19,6 +19,7 @@ from tests.infra.variants import FLEX_PRIVATE, PRIVATE, SMTP, VARIANTS
 
 ROLES = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
@@ -28,6 +29,7 @@ ROLES = {
     "09976791-48a7-449e-bb21-39d1a415f350": "Communication and Email Service Owner",
 }
 """https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
+HOLDERS = {"backup": "backup", "communication": "backup", "deploy": "deploy", "operator": "the operator"}
 ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 EVERY = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -52,21 +54,23 @@ def test_every_role_is_justified_in_the_guide_and_no_other() -> None:
     assert justified.keys() == given.keys()
     for name, (role, _, who, why) in justified.items():
         assert role == ROLES[given[name][0]], name
-        assert who.startswith("backup" if name.startswith(("backup", "communication")) else "the operator")
+        holder = next(told for begin, told in HOLDERS.items() if name.startswith(begin))
+        assert who.startswith(holder), name
         assert len(why.split()) >= 5
 
 
 @EVERY
 def test_a_role_is_on_one_resource_and_never_on_the_group(variant: str) -> None:
     roles = _roles(deploy(**VARIANTS[variant]))
-    scopes = {"stateAccount", "packageContainer", "anchorContainer", "vault", "component", "communication"}
+    scopes = {"stateAccount", "packageAccount", "packageContainer", "anchorContainer", "vault", "component"}
+    scopes |= {"communication"}
     assert {scope for _, scope, _, _ in roles.values()} <= scopes
     assert all(asked.given.get("scope") for asked in deploy(**VARIANTS[variant]).of(ASSIGNMENT))
 
 
-def test_as_it_comes_the_app_alone_has_roles_and_writes_no_secrets() -> None:
+def test_as_it_comes_the_app_and_its_platform_have_roles_and_the_app_writes_no_secrets() -> None:
     roles = _roles(deploy())
-    assert {who for _, _, who, _ in roles.values()} == {"backupIdentity.principalId"}
+    assert {who for _, _, who, _ in roles.values()} == {"backupIdentity.principalId", "deployIdentity.principalId"}
     assert {kind for _, _, _, kind in roles.values()} == {"ServicePrincipal"}
     on_vault = {ROLES[role] for role, scope, _, _ in roles.values() if scope == "vault"}
     assert on_vault == {"Key Vault Secrets User"}
@@ -76,17 +80,48 @@ def test_roles_come_with_what_needs_them_alone() -> None:
     plain = _roles(deploy()).keys()
     assert _roles(deploy(rotateSecrets=True)).keys() - plain == {"backupRotation"}
     assert _roles(deploy(communicationServices=True)).keys() - plain == {"communication"}
-    assert _roles(deploy(operatorPrincipalId="x")).keys() - plain == {"operatorSecrets", "operatorPackages"}
+    assert _roles(deploy(operatorPrincipalId="x")).keys() - plain == {"operatorSecrets"}
+    premium = _roles(deploy(plan="elasticPremium", operatorPrincipalId="x")).keys()
+    assert premium - plain == {"operatorSecrets", "operatorPackages", "deployReading"}
+
+
+@EVERY
+def test_whoever_may_write_state_cannot_replace_the_code(variant: str) -> None:
+    deployment = deploy(**VARIANTS[variant])
+    accounts = {a.symbol: a.given for a in deployment.of("avm/res/storage/storage-account")}
+    on_code = {name: role for name, role in _roles(deployment).items() if role[1].startswith("package")}
+    assert {who for _, _, who, _ in on_code.values()} <= {"deployIdentity.principalId", PRIVATE["operatorPrincipalId"]}
+    deploys = {role for role in _roles(deployment).values() if role[2] == "deployIdentity.principalId"}
+    assert {scope for _, scope, _, _ in deploys} == {"packageAccount"}, "and it has no say over anything else"
+    site = deployment.one("avm/res/web/site")
+    if storage := (site["functionAppConfig"] or {}).get("deployment", {}).get("storage"):
+        source, reader = storage["value"], storage["authentication"]["userAssignedIdentityResourceId"]
+    else:
+        (settings,) = (c["properties"] for c in site["configs"] if c["name"] == "appsettings")
+        source = settings["WEBSITE_RUN_FROM_PACKAGE"]
+        reader = settings["WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID"]
+        assert [ROLES[role] for role, *_ in deploys] == ["Storage Blob Data Reader"]
+    (container,) = accounts["packageAccount"]["blobServices"]["containers"]
+    assert source.startswith(f"packageAccount.primaryBlobEndpoint{container['name']}")
+    assert deployment.outputs["PACKAGE_URL"].startswith("packageAccount.primaryBlobEndpoint")
+    assert reader == "deployIdentity.resourceId"
+
+
+def test_a_package_that_was_replaced_or_removed_can_be_brought_back_for_a_month() -> None:
+    accounts = {a.symbol: a.given for a in deploy().of("avm/res/storage/storage-account")}
+    kept = accounts["packageAccount"]["blobServices"]
+    assert (kept["deleteRetentionPolicyDays"], kept["containerDeleteRetentionPolicyDays"]) == (30, 30)
 
 
 def test_restore_and_sign_in_have_an_identity_each_and_no_role() -> None:
     deployment = deploy(**PRIVATE)
     held = {who for _, _, who, _ in _roles(deployment).values()}
-    assert held == {"backupIdentity.principalId", PRIVATE["operatorPrincipalId"]}
+    assert held == {"backupIdentity.principalId", "deployIdentity.principalId", PRIVATE["operatorPrincipalId"]}
     identities = {a.symbol for a in deployment.of("avm/res/managed-identity/user-assigned-identity")}
-    assert identities == {"backupIdentity", "restoreIdentity", "signInIdentity"}
+    assert identities == {"backupIdentity", "restoreIdentity", "signInIdentity", "deployIdentity"}
     assigned = deployment.one("avm/res/web/site")["managedIdentities"]
-    assert assigned == {"userAssignedResourceIds": [f"{name}.resourceId" for name in sorted(identities)]}
+    assert assigned.keys() == {"userAssignedResourceIds"}
+    assert sorted(assigned["userAssignedResourceIds"]) == [f"{name}.resourceId" for name in sorted(identities)]
 
 
 def test_the_app_cannot_change_the_policy_of_the_anchors() -> None:
@@ -100,7 +135,7 @@ def test_the_app_cannot_change_the_policy_of_the_anchors() -> None:
         "immutabilityPeriodSinceCreationInDays": 365,
         "allowProtectedAppendWrites": False,
     }
-    assert [c["name"] for c in accounts["stateAccount"]["blobServices"]["containers"]] == ["app-package", "backup"]
+    assert [c["name"] for c in accounts["stateAccount"]["blobServices"]["containers"]] == ["backup"]
 
 
 def test_a_policy_that_is_locked_is_left_alone() -> None:
@@ -112,7 +147,7 @@ def test_a_policy_that_is_locked_is_left_alone() -> None:
 @EVERY
 def test_storage_knows_no_keys_no_strangers_and_no_old_tls(variant: str) -> None:
     accounts = deploy(**VARIANTS[variant]).of("avm/res/storage/storage-account")
-    assert len(accounts) == 2
+    assert len(accounts) == 3
     for account in accounts:
         assert account.given["allowSharedKeyAccess"] is False
         assert account.given["allowBlobPublicAccess"] is False
@@ -222,6 +257,7 @@ def test_private_networking_closes_every_public_door(parameters: Mapping[str, An
     assert _doors(deployment) == {
         "stateAccount": ("Disabled", 3),
         "anchorAccount": ("Disabled", 1),
+        "packageAccount": ("Disabled", 1),
         "keyVault": ("Disabled", 1),
         "functionApp": ("Disabled", 1),
     }
@@ -237,7 +273,7 @@ def test_a_private_endpoint_is_in_its_subnet_and_its_services_zone() -> None:
     deployment = deploy(**PRIVATE)
     zones = {"blob": "blobZone", "queue": "queueZone", "table": "tableZone", "vault": "vaultZone", "sites": "siteZone"}
     endpoints = [e for a in deployment.asked for e in a.given.get("privateEndpoints", [])]
-    assert len(endpoints) == 6
+    assert len(endpoints) == 7
     for endpoint in endpoints:
         assert endpoint["subnetResourceId"] == "virtualNetwork.subnetResourceIds.1"
         (zone,) = endpoint["privateDnsZoneGroup"]["privateDnsZoneGroupConfigs"]

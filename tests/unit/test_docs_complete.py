@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ALERTS = (
     *("run-failed", "run-partial", "no-success", "poison-messages", "deletions-held", "verification-failed"),
-    *("restore-failed", "slow-answers", "credential-expiry", "repository-size"),
+    *("restore-failed", "slow-answers", "credential-expiry", "repository-size", "package-changed"),
 )
 """Alert rules link to the runbook of their name."""
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

@@ -23,8 +23,7 @@ INPUTS = {
     "actions/upload-artifact": {"name", "path", "if-no-files-found"},
     "actions/download-artifact": {"name"},
     "azure/login": {"client-id", "tenant-id", "subscription-id"},
-    "azure/functions-action": {"app-name", "package", "remote-build"},
-    "azurefunctionapp@2": {"connectedServiceNameARM", "appType", "isFlexConsumption", "appName", "package"},
+    "azurecli@2": {"azureSubscription", "scriptType", "scriptLocation", "inlineScript"},
 }
 """What each action or task is given here, all of it in its published description."""
 
@@ -42,14 +41,19 @@ def _mappings(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _commands(name: str) -> list[str]:
-    found = [m[key] for m in _mappings(_yaml(name)) for key in ("run", "script") if isinstance(m.get(key), str)]
+    found = [
+        m[key]
+        for m in _mappings(_yaml(name))
+        for key in ("run", "script", "inlineScript")
+        if isinstance(m.get(key), str)
+    ]
     return [line for text in found for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("name", [GITHUB, AZURE])
 def test_each_command_is_here_and_may_be_run(name: str) -> None:
     ours = [word for line in _commands(name) for word in shlex.split(line) if word.startswith((".ci/", "./"))]
-    assert ours == [".ci/container"]
+    assert ours == [".ci/container", ".ci/publish"]
     for word in ours:
         assert os.access(ROOT / word, os.X_OK)
 
@@ -73,9 +77,67 @@ def test_both_check_in_the_same_way_and_publish_the_zip_that_was_made() -> None:
     upload = next(m for m in _mappings(_yaml(GITHUB)) if str(m.get("uses", "")).startswith("actions/upload-artifact"))
     assert upload["with"]["path"] == "build/package.zip"
     assert next(m["publish"] for m in _mappings(_yaml(AZURE)) if "publish" in m) == "build/package.zip"
-    sent = [m["with"]["package"] for m in _mappings(_yaml(GITHUB)) if "package" in (m.get("with") or {})]
-    sent += [m["inputs"]["package"] for m in _mappings(_yaml(AZURE)) if "inputs" in m]
-    assert [Path(path).name for path in sent] == ["package.zip", "package.zip"]
+    sent = [shlex.split(line) for name in (GITHUB, AZURE) for line in _commands(name) if ".ci/publish" in line]
+    assert [(command, Path(path).name) for command, path in sent] == [(".ci/publish", "package.zip")] * 2
+
+
+def test_both_tell_the_publication_what_it_asks_for() -> None:
+    asked = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", (ROOT / ".ci/publish").read_text()))
+    given = [set(m["env"]) for name in (GITHUB, AZURE) for m in _mappings(_yaml(name)) if "env" in m]
+    assert given == [asked, asked]
+
+
+_APP = ["--resource-group", "rg", "--name", "func"]
+_ZIP = ["functionapp", "deployment", "source", "config-zip", *_APP]
+_BLOB = ["storage", "blob", "upload", "--file", "package.zip", "--blob-url", "https://stp/app-package/a.zip"]
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("", [[*_ZIP, "--src", "package.zip", "--build-remote", "false", "--output", "none"]]),
+        ("none", [[*_ZIP, "--src", "package.zip", "--build-remote", "false", "--output", "none"]]),
+        (
+            "https://stp/app-package/a.zip",
+            [
+                [*_BLOB, "--auth-mode", "login", "--overwrite", "true", "--output", "none"],
+                ["functionapp", "restart", *_APP],
+            ],
+        ),
+    ],
+)
+def test_a_publication_goes_where_the_plan_takes_it_and_awaits_the_app(
+    tmp_path: Path, place: str, expected: list[list[str]]
+) -> None:
+    done = _publish(tmp_path, place)
+    assert done.returncode == 0, done.stderr
+    *made, asked = [shlex.split(line) for line in (tmp_path / "calls").read_text().splitlines()]
+    assert [words for _, *words in made] == expected
+    assert (asked[0], asked[-1]) == ("curl", "https://app/api/health")
+
+
+def test_a_publication_that_fails_is_not_taken_for_one(tmp_path: Path) -> None:
+    assert _publish(tmp_path, "", az="exit 3").returncode == 3
+    assert "curl" not in (tmp_path / "calls").read_text()
+
+
+def _publish(folder: Path, place: str, az: str = "exit 0") -> subprocess.CompletedProcess[str]:
+    for name, end in (("az", az), ("curl", "exit 0")):
+        tool = folder / name
+        tool.write_text(f'#!/bin/sh\necho "{name} $*" >> "{folder}/calls"\n{end}\n')
+        tool.chmod(0o755)
+    told = {"AZURE_RESOURCE_GROUP": "rg", "AZURE_FUNCTIONAPP_NAME": "func", "BACKUP_URL": "https://app"}
+    environment = {**told, "PACKAGE_URL": place, "PATH": f"{folder}:{os.environ['PATH']}"}
+    command = [str(ROOT / ".ci/publish"), "package.zip"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_action_is_a_commit_with_its_version_beside_it_and_dependabot_renews_it() -> None:
+    uses = re.findall(r"uses: (.+)", (ROOT / GITHUB).read_text())
+    assert [u for u in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", u)] == []
+    assert len(uses) >= 5
+    kept = {u["package-ecosystem"] for u in _yaml(".github/dependabot.yml")["updates"]}
+    assert kept >= {"github-actions", "pip"}
 
 
 def test_actions_and_tasks_get_what_they_know() -> None:
@@ -90,7 +152,7 @@ def test_github_publishes_by_federated_login_after_approval_and_the_check() -> N
     found = _yaml(GITHUB)
     publish = found["jobs"]["publish"]
     assert found["permissions"] == {"contents": "read"}
-    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["permissions"] == {"contents": "read", "id-token": "write"}
     assert publish["environment"]["name"] == "production"
     assert publish["needs"] == "check"
     assert "github.event_name != 'pull_request'" in publish["if"]

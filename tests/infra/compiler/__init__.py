@@ -27,6 +27,7 @@ _HOLE = re.compile(r"\$\{[A-Z_]+(?:=(?P<default>.*))?\}")
 
 def compile_folder(folder: Path, verified: Mapping[str, Any]) -> list[Problem]:
     """Every problem of every `.bicep` file below a folder, and of `main.parameters.json`, in their order."""
+    folder = folder.resolve()
     files = {path: read(str(path.relative_to(folder)), path.read_text()) for path in sorted(folder.rglob("*.bicep"))}
     found = [p for file in files.values() for p in file.problems]
     if not found:

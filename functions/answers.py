@@ -37,6 +37,7 @@ _STATUS_BY_CODE = {
     "permission_denied": 403,
     "workspace_error": 502,
     "content_missing": 502,
+    "content_too_large": 413,
     "unusable_plan": 409,
     "nothing_to_undo": 409,
     "restore_expired": 410,

@@ -12,6 +12,7 @@ from local.memory.server import MemoryServer
 from local.memory.tags import MemoryTags
 from shared.adapters.git_ids import check_ids
 from shared.domain.audit_anchors import ToldCommit
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
 
@@ -162,14 +163,15 @@ class MemoryRepository:
             changes = tuple(_changes(before, commit.tree))
             yield GitCommit(name, commit.when, author, mail, committer, commit.message.strip("\n"), changes)
 
-    def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    def blobs(self, ids: Iterable[str], most_bytes: int = MOST_NOTEBOOK_BYTES) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`."""
         ids = sorted(set(ids))
         check_ids(*ids)
         for blob in ids:
             if blob not in self._remote.blobs:
                 raise RepositoryError(action="read a blob", detail=f"the remote does not hold {blob}")
-            yield blob, self._remote.blobs[blob]
+            if len(self._remote.blobs[blob]) <= most_bytes:
+                yield blob, self._remote.blobs[blob]
 
     def check(self) -> list[str]:
         """See `Repository.check`."""

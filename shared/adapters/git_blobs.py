@@ -7,24 +7,20 @@ four processes. A server that answers in any other way is left to git, which kno
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import certifi
 import urllib3
-from dulwich.object_format import SHA1
-from dulwich.objects import Blob
-from dulwich.pack import PackData, PackInflater
 from dulwich.protocol import Protocol, pkt_line
 
 from shared.adapters.git_ids import check_ids
-from shared.domain.blob_ids import blob_id
+from shared.adapters.git_pack import blobs_of
 
 MOST_BLOBS = 16
+MOST_PACK_BYTES, MOST_INFLATED_BYTES = 32 * 2**20, 64 * 2**20
 """More are fetched by git, which does not hold them in memory."""
-MOST_PACK_BYTES = 256 * 2**20
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _DELIMITER, _FLUSH = b"0001", b"0000"
 _DATA, _ERROR = 1, 3
@@ -43,16 +39,20 @@ class DirectBlobs:
             num_pools=1, maxsize=8, retries=False, timeout=_TIMEOUT, ca_certs=ca_file or certifi.where()
         )
 
-    def get(self, wanted: Collection[str]) -> dict[str, bytes] | None:
-        """The blobs by id, all of them, each proved by its id; None where git is to be asked instead."""
+    def get(self, wanted: Collection[str], most_bytes: int = MOST_INFLATED_BYTES) -> dict[str, bytes] | None:
+        """The blobs by id, all of them, each proved by its id; None where git is to be asked instead.
+
+        That is so, too, where one of them has more than `most_bytes`.
+        """
         check_ids(*wanted)
         if not self._able or not 0 < len(wanted) <= MOST_BLOBS:
             return None
         try:
-            found = dict(_blobs(self._ask(wanted)))
+            found = blobs_of(self._ask(wanted), MOST_INFLATED_BYTES)
         except Exception:  # noqa: BLE001 - whatever came, git is asked instead, and says what is wrong
             return None
-        return found if found.keys() == set(wanted) else None
+        fits = all(len(content) <= most_bytes for content in found.values())
+        return found if fits and found.keys() == set(wanted) else None
 
     def _ask(self, wanted: Collection[str]) -> bytes:
         headers = {
@@ -96,12 +96,3 @@ def _pack(lines: Protocol) -> bytes:
         if size > MOST_PACK_BYTES:
             raise ValueError("the pack is too large")
     return b"".join(parts)
-
-
-def _blobs(pack: bytes) -> Iterator[tuple[str, bytes]]:
-    with PackData("", SHA1, file=io.BytesIO(pack), size=len(pack)) as data:
-        data.check()
-        for found in PackInflater.for_pack_data(data):
-            if isinstance(found, Blob):
-                content = found.as_raw_string()
-                yield blob_id(content), content

@@ -87,7 +87,7 @@ class GitBranches:
         check_ids(head, after)
         # Trees that are missing are fetched by git itself, one by one: people commit little at a time.
         log = GitLog()
-        data = self._mirror.remote_bytes("read a branch's commits", *log.edits, f"{after}..{head}")
+        data = self._mirror.remote_listing("read a branch's commits", *log.edits, f"{after}..{head}")
         return [
             BranchCommit(e.commit, Signature(e.author, e.mail, e.when), e.committer, e.message, e.files)
             for e in log.read_edits(data)
@@ -96,7 +96,7 @@ class GitBranches:
     def modes(self, commit: str) -> dict[str, str]:
         """See `FolderBranches.modes`."""
         check_ids(commit)
-        data = self._mirror.remote_bytes("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
+        data = self._mirror.remote_listing("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
         rows = (row.split(b"\t", 1) for row in data.split(b"\0") if row)
         found = ((name.decode("utf-8", "surrogateescape"), meta.split()[0].decode()) for meta, name in rows)
         return {name: mode for name, mode in found if mode != PLAIN}
@@ -210,7 +210,7 @@ class GitBranches:
         begin, between = uuid.uuid4().hex, uuid.uuid4().hex
         form = f"--format={begin}{between.join(fields)}"
         parts = [
-            self._mirror.text("read commits", "log", "--no-walk=unsorted", form, *some)
+            self._mirror.listing("read commits", "log", "--no-walk=unsorted", form, *some).decode("utf-8", "replace")
             for some in itertools.batched(commits, MOST_REFS, strict=False)
         ]
         rows = (row for part in parts for row in part.split(begin)[1:])

@@ -29,7 +29,7 @@ _EDITS = (
     *("log", "--reverse", "--topo-order", "--diff-merges=off", "--root", "--raw", "--no-abbrev", "-z", "--no-renames"),
 )
 """For commits of people, a merge without its changes: those of what it merged are told."""
-_READ_BYTES = 2**20
+_READ_BYTES, MOST_MESSAGE_BYTES = 2**20, 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,12 @@ class GitLog:
 def _tokens(output: IO[bytes]) -> Iterator[bytes]:
     rest = b""
     while part := output.read(_READ_BYTES):
-        *whole, rest = (rest + part).split(b"\0")
-        yield from whole
+        *whole, last = part.split(b"\0")
+        for token in whole:
+            yield rest + token
+            rest = b""
+        # A message may be of any length: what is beyond is left out of it.
+        rest = (rest + last) if len(rest) < MOST_MESSAGE_BYTES else rest
     if rest:
         yield rest
 

@@ -25,6 +25,20 @@ _POST_BUFFER_BYTES = 512 * 2**20
 _PROTOCOLS = ("https", "http", "file")
 """No other may be meant by an address: `ext::` runs a command."""
 _PIPE = -1
+_PLAIN = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
+NO_NEGOTIATION = ["-c", "fetch.negotiationAlgorithm=noop"]
+MOST_LISTED_BYTES = 192 * 2**20
+"""A tree of 1,000,000 files with names of some 100 characters."""
+_ASKING_BYTES = 16 * 2**20
+"""What a request for blobs may have at once: git takes that much memory before it asks."""
+_STREAMED_FROM = "16m"
+"""A blob that is larger is inflated part by part, and is no base of a delta: a source notebook has 10 MB at most."""
+_WINDOW_MEMORY = "64m"
+MOST_HELD = "256m"
+"""For git where it reads blobs that people may have pushed: it ends rather than take more at once.
+
+A delta of some bytes can stand for gigabytes, which git holds whole.
+"""
 _UNAUTHORIZED = ("Authentication failed", "could not read Username", "error: 401", "HTTP 401")
 """How git says that the server answered 401, with and without a prompt."""
 _MOST_PACKS = 40
@@ -42,8 +56,19 @@ class GitMirror:
     environment alone, so that it is in no configuration file, address or argument list.
     """
 
-    def __init__(self, url: str, path: Path, authorization: Callable[[], str], git: FindGit = SYSTEM_GIT) -> None:
+    def __init__(
+        self,
+        url: str,
+        path: Path,
+        authorization: Callable[[], str],
+        git: FindGit = SYSTEM_GIT,
+        *,
+        most_listed_bytes: int = MOST_LISTED_BYTES,
+        most_held: str = MOST_HELD,
+    ) -> None:
         self._url, self.path, self._authorization, self._program = url, path, authorization, git
+        self._most_listed = most_listed_bytes
+        self.bounded_memory = {"GIT_ALLOC_LIMIT": most_held}
         self._opening = threading.Lock()
 
     def beside(self, name: str) -> GitMirror:
@@ -61,11 +86,31 @@ class GitMirror:
         for crash in self.path.glob("fast_import_crash_*"):
             crash.unlink(missing_ok=True)
 
+    def listing(self, action: str, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
+        """What a git command prints of trees or commits, which people make: no more than `MOST_LISTED_BYTES`.
+
+        A push of some kilobytes can hold a tree of more files than there is memory for. Raises `RepositoryError`.
+        """
+        with self.process(*arguments, environment={**_PLAIN, **(environment or {})}) as (process, _, output):
+            data = output.read(self._most_listed + 1)
+            if len(data) > self._most_listed:
+                process.kill()
+                detail = f"there is more of it than {self._most_listed // 2**20} MB"
+                raise RepositoryError(action=action, detail=detail)
+            said = process.stderr.read()
+            if status := process.wait():
+                raise RepositoryError(action=action, detail=_shortened(said.decode("utf-8", "replace"), status))
+        return data
+
+    def remote_listing(self, action: str, *arguments: str) -> bytes:
+        """As `listing`, by a command that brings objects that are missing here."""
+        return self._with_authorization(lambda env: self.listing(action, *arguments, environment=env))
+
     def run(
         self, action: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: Path | None = None
     ) -> bytes:
         """What a git command prints. Raises `RepositoryError` with what git said."""
-        env = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", **(environment or {})}
+        env = {**_PLAIN, **(environment or {})}
         options: dict[str, Any] = {"stdout_as_string": False, "strip_newline_in_stdout": False}
         with self._errors(action):
             if stdin is None:
@@ -81,21 +126,19 @@ class GitMirror:
         self, action: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: Path | None = None
     ) -> str:
         """What a git command prints that talks to the remote, with its authorization: a new one if it is refused."""
-        return self.remote_bytes(action, *arguments, environment=environment, stdin=stdin).decode("utf-8", "replace")
+        found = self._with_authorization(
+            lambda env: self.run(action, *arguments, environment={**env, **(environment or {})}, stdin=stdin)
+        )
+        return found.decode("utf-8", "replace")
 
-    def remote_bytes(
-        self, action: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: Path | None = None
-    ) -> bytes:
-        """As `remote`, as bytes. A command that finds objects missing here brings them by itself."""
+    def _with_authorization(self, call: Callable[[dict[str, str]], bytes]) -> bytes:
         header = self._authorization()
         try:
-            found = self.run(action, *arguments, environment=_authorized(header, environment), stdin=stdin)
+            return call(_authorized(header))
         except RepositoryError as error:
             if not (any(words in str(error) for words in _UNAUTHORIZED) and renewed(self._authorization, header)):
                 raise
-            again = _authorized(self._authorization(), environment)
-            found = self.run(action, *arguments, environment=again, stdin=stdin)
-        return found
+        return call(_authorized(self._authorization()))
 
     def has(self, name: str) -> bool:
         """Whether an object is here, without asking the remote for it."""
@@ -114,10 +157,14 @@ class GitMirror:
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent) as listed:
             listed.writelines(f"{blob}\n" for blob in wanted)
             listed.flush()
-            # Naming what the mirror has would make the server leave out the very blobs that are asked for.
-            arguments = ["-c", "fetch.negotiationAlgorithm=noop", "fetch", "--no-write-fetch-head", "--no-tags"]
-            arguments += ["--quiet", "--filter=blob:none", "--stdin", "origin"]
-            self.remote("fetch blobs", *arguments, stdin=Path(listed.name))
+            self.fetch_blobs(Path(listed.name))
+
+    def fetch_blobs(self, listed: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Fetch the blobs whose ids are in a file, one a line. What is large goes to the disk without being held."""
+        # Naming what the mirror has would make the server leave out the very blobs that are asked for.
+        arguments = [*NO_NEGOTIATION, "-c", f"http.postBuffer={_ASKING_BYTES}", "fetch", "--no-write-fetch-head"]
+        arguments += ["--no-tags", "--quiet", "--filter=blob:none", "--stdin", "origin"]
+        self.remote("fetch blobs", *arguments, environment={**self.bounded_memory, **(environment or {})}, stdin=listed)
 
     def fast_import(self, stream: Iterable[bytes]) -> None:
         """Feed a stream to `git fast-import --done`: one that ends early makes nothing."""
@@ -198,6 +245,8 @@ class GitMirror:
             "core.repositoryformatversion": "1",
             "extensions.partialClone": "origin",
             "gc.auto": "0",
+            "core.bigFileThreshold": _STREAMED_FROM,
+            "pack.windowMemory": _WINDOW_MEMORY,
             "http.postBuffer": str(_POST_BUFFER_BYTES),
             # Git sends its extra header to whatever host the first answer names.
             "http.followRedirects": "false",
@@ -215,12 +264,11 @@ class GitMirror:
         marker.write_text(stamp)
 
 
-def _authorized(header: str, environment: Mapping[str, str] | None) -> dict[str, str]:
+def _authorized(header: str) -> dict[str, str]:
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "http.extraHeader",
         "GIT_CONFIG_VALUE_0": f"Authorization: {header}",
-        **(environment or {}),
     }
 
 
@@ -233,4 +281,8 @@ def _section(name: str) -> str:
 def _detail(error: CommandError) -> str:
     """What git said, without the command line: it names the remote's address."""
     text = f"{error.stdout or ''}\n{error.stderr or ''}".replace("stdout:", "").replace("stderr:", "")
-    return " ".join(text.split())[-500:] or f"git ended with {error.status}"
+    return _shortened(text, error.status)
+
+
+def _shortened(text: str, status: object) -> str:
+    return " ".join(text.split())[-500:] or f"git ended with {status}"

@@ -14,18 +14,19 @@ from shared.adapters.git_blobs import DirectBlobs
 from shared.adapters.git_branches import GitBranches
 from shared.adapters.git_ids import check_ids
 from shared.adapters.git_log import GitLog
-from shared.adapters.git_mirror import GitMirror
+from shared.adapters.git_mirror import NO_NEGOTIATION, GitMirror
+from shared.adapters.git_objects import GitObjects
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
 from shared.adapters.git_stream import commit_stream
 from shared.adapters.git_tags import GitTags
 from shared.domain.audit_anchors import ToldCommit
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import GitCommit, PointFile, Signature, WriteFile
 
 _PRIVATE = "refs/backup/"
 _REJECTED = ("[rejected]", "fetch first", "non-fast-forward", "cannot lock ref", "stale info", "failed to update ref")
 _SHORT = ["--no-tags", "--quiet", "origin"]
-_NO_NEGOTIATION = ["-c", "fetch.negotiationAlgorithm=noop"]
 _LOCAL_ONLY = {"GIT_NO_LAZY_FETCH": "1"}
 
 
@@ -71,7 +72,7 @@ class GitRepository:
         check_ids(commit)
         if not self._mirror.has(f"{commit}^{{tree}}"):
             self._mirror.remote("fetch a commit", "fetch", "--depth=1", "--filter=blob:none", *_SHORT, commit)
-        data = self._mirror.run("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
+        data = self._mirror.listing("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
         rows = (line.split(b"\t", 1) for line in data.split(b"\0") if line)
         return {name.decode("utf-8", "surrogateescape"): meta.split()[2].decode() for meta, name in rows}
 
@@ -80,7 +81,9 @@ class GitRepository:
         check_ids(parent, commit)
         if parent is None:
             return dict(self.tree(commit))
-        data = self._mirror.run("compare two trees", "diff-tree", "-r", "-z", "--no-renames", "--raw", parent, commit)
+        data = self._mirror.listing(
+            "compare two trees", "diff-tree", "-r", "-z", "--no-renames", "--raw", parent, commit
+        )
         # Each file is two fields: `:mode mode blob blob status`, then its path.
         fields = data.split(b"\0")[:-1]
         rows = zip(fields[::2], fields[1::2], strict=True)
@@ -166,7 +169,7 @@ class GitRepository:
             "--diff-filter=AM",
             f"--grep=^{trailer}: ",
         ]
-        data = self._mirror.run("read the history", *arguments, "--root", head)
+        data = self._mirror.listing("read the history", *arguments, "--root", head)
         return {name.decode("utf-8", "surrogateescape").lstrip("\n") for name in data.split(b"\0") if name.strip(b"\n")}
 
     def history(self, head: str) -> Iterator[GitCommit]:
@@ -177,32 +180,22 @@ class GitRepository:
         with self._mirror.process(*log.history, head, environment=_LOCAL_ONLY) as (_, _, output):
             yield from log.read(output)
 
-    def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    def blobs(self, ids: Iterable[str], most_bytes: int = MOST_NOTEBOOK_BYTES) -> Iterator[tuple[str, bytes]]:
         """See `Repository.blobs`: a few by one request, many by git into a folder of their own that goes again."""
         wanted = sorted(set(ids))
         check_ids(*wanted)
-        direct = self._direct.get(wanted)
+        direct = self._direct.get(wanted, most_bytes)
         if direct is not None:
             yield from direct.items()
+            return
+        if not wanted:
             return
         with self._own_objects() as (folder, environment):
             listed = folder / "wanted"
             listed.write_text("".join(f"{i}\n" for i in wanted))
-            if wanted:
-                arguments = ["--no-write-fetch-head", "--filter=blob:none", "--stdin", *_SHORT]
-                # Naming what the mirror has would make the server leave out the very blobs that are asked for.
-                arguments = [*_NO_NEGOTIATION, "fetch", *arguments]
-                self._mirror.remote("fetch blobs", *arguments, environment=environment, stdin=listed)
-            with self._mirror.process("cat-file", "--batch", environment={**environment, **_LOCAL_ONLY}) as (_, i, o):
-                for blob in wanted:
-                    i.write(f"{blob}\n".encode())
-                    i.flush()
-                    header = o.readline().split()
-                    if len(header) != 3:
-                        raise RepositoryError(action="read a blob", detail=f"the remote does not hold {blob}")
-                    data = o.read(int(header[2]))
-                    o.read(1)
-                    yield blob, data
+            self._mirror.fetch_blobs(listed, environment)
+            objects = GitObjects(self._mirror, {**environment, **_LOCAL_ONLY})
+            yield from objects.read([blob for blob, size in objects.sizes(wanted) if size <= most_bytes])
 
     def check(self) -> list[str]:
         """See `Repository.check`."""
@@ -226,14 +219,16 @@ class GitRepository:
         check_ids(head)
         self._deepen()
         arguments = ["log", "-z", "--format=%B", f"--grep=^{start}", head]
-        return [m for m in self._mirror.text("read messages", *arguments).split("\0") if m]
+        text = self._mirror.listing("read messages", *arguments).decode("utf-8", "replace").strip()
+        return [m for m in text.split("\0") if m]
 
     def commits_with(self, head: str, start: str) -> list[ToldCommit]:
         """See `Repository.commits_with`."""
         check_ids(head)
         self._deepen()
         arguments = ["log", "-z", "--format=%H%n%ce%n%B", f"--grep=^{start}", head]
-        rows = (row.split("\n", 2) for row in self._mirror.text("read messages", *arguments).split("\0") if row)
+        text = self._mirror.listing("read messages", *arguments).decode("utf-8", "replace").strip()
+        rows = (row.split("\n", 2) for row in text.split("\0") if row)
         return [ToldCommit(name, mail, text.strip("\n")) for name, mail, text in rows]
 
     def parents(self, head: str) -> dict[str, tuple[str, ...]]:
@@ -254,7 +249,7 @@ class GitRepository:
             only_new = {**environment, "GIT_ALTERNATE_OBJECT_DIRECTORIES": ""}
             arguments = ["fetch", "--filter=tree:0", "--no-write-fetch-head", *_SHORT, commit]
             try:
-                self._mirror.remote("look for a commit", *_NO_NEGOTIATION, *arguments, environment=only_new)
+                self._mirror.remote("look for a commit", *NO_NEGOTIATION, *arguments, environment=only_new)
             except RepositoryError:
                 return False
         return True

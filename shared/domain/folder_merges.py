@@ -31,6 +31,7 @@ class Refusal(StrEnum):
     """Why what a person did to one file is not brought to the workspace."""
 
     BOTH_CHANGED = "it was changed in the workspace as well, which wins"
+    TOO_LARGE = "it has more bytes than a notebook can have"
     NO_FILE = "links and other repositories are not taken"
     OURS = "the backup keeps this file"
     NO_NOTEBOOK = "a notebook's file must stay one: its first line is gone"
@@ -75,6 +76,7 @@ def merge(
     *,
     seen: Files,
     irregular: Collection[str] = (),
+    too_large: Collection[str] = (),
     backed_up: Collection[str],
     shown_as_notebook: Callable[[str], bool],
     is_root: bool,
@@ -82,8 +84,9 @@ def merge(
     """Settle what a branch changed since `base` with what the backup holds now.
 
     `seen` are the files of the commit that the Git folder is at: of notebooks the workspace had these, and what it
-    holds otherwise was done since. `irregular` are entries of `theirs` that are no files. `backed_up` are the files
-    of `ours` that stand for notebooks; `shown_as_notebook` tells of a file of `theirs`.
+    holds otherwise was done since. `irregular` are entries of `theirs` that are no files, `too_large` those that have
+    a notebook's name and more bytes than one. `backed_up` are the files of `ours` that stand for notebooks;
+    `shown_as_notebook` tells of a file of `theirs`.
     """
     left: dict[str, Refusal] = {}
     brought: dict[str, str | None] = {}
@@ -93,6 +96,8 @@ def merge(
             continue
         if blob is not None and file in irregular:
             left[file] = Refusal.NO_FILE
+        elif blob is not None and file in too_large:
+            left[file] = Refusal.TOO_LARGE
         elif is_root and file == ATTRIBUTES_FILE:
             left[file] = Refusal.OURS
         elif ours.get(file) != was:

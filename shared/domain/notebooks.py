@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+MOST_SOURCE_BYTES = 10_485_760
+"""A larger notebook is not exported as source (the workspace's limit, in its own error message)."""
+MOST_NOTEBOOK_BYTES = 100 * 2**20
+"""A larger notebook is not exported at all, and a larger file is none: the limit of a Jupyter export."""
+
 
 class Language(StrEnum):
     """A notebook's default language, spelled as the Databricks workspace API spells it."""

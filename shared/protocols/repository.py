@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.audit_anchors import ToldCommit
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,11 @@ class Repository(Protocol):
         """The commits up to `head`, the oldest first, with the files that each changed."""
         ...
 
-    def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Blobs by id, each once, one at a time. Raises `RepositoryError` where the remote does not hold one."""
+    def blobs(self, ids: Iterable[str], most_bytes: int = MOST_NOTEBOOK_BYTES) -> Iterator[tuple[str, bytes]]:
+        """Blobs by id, each once, one at a time; one of more than `most_bytes` is left out, and not read.
+
+        Raises `RepositoryError` where the remote does not hold one.
+        """
         ...
 
     def check(self) -> list[str]:

@@ -260,6 +260,21 @@ def test_blobs_are_read_in_bulk(remote: Remote) -> None:
         list(other.blobs(["1" * 40]))
 
 
+@pytest.mark.parametrize("others", [1, 40])
+def test_a_blob_of_more_bytes_than_asked_for_is_left_out(remote: Remote, others: int) -> None:
+    repository = remote.mirror()
+    data = {f"f{n}.py": f"bytes {n}\n".encode() for n in range(others)}
+    large = b"0123456789" * 10
+    commit = _pushed(repository, *(_write(f, d) for f, d in {**data, "large.py": large}.items()))
+    other = remote.mirror()
+    other.fetch()
+    tree = other.tree(commit)
+    small = {tree[f]: d for f, d in data.items()}
+    assert dict(other.blobs(tree.values(), len(large) - 1)) == small
+    assert dict(other.blobs(tree.values(), len(large))) == {**small, tree["large.py"]: large}
+    assert list(other.blobs([tree["large.py"]], 0)) == []
+
+
 def test_a_whole_mirror_has_no_problems_and_a_forgotten_one_comes_again(remote: Remote) -> None:
     repository = remote.mirror()
     commit = _pushed(repository, _write("a.py", b"1"))

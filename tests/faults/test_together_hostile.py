@@ -90,6 +90,16 @@ def test_links_and_other_repositories_are_left_and_named(world: World) -> None:
     assert world.model.get(f"{ACME}/job_3").source() == notebook("# theirs", "R").encode()
 
 
+def test_a_file_that_is_too_large_for_a_notebook_is_left_unread_and_named(world: World) -> None:
+    large = notebook("# " + "0" * 10_485_760)
+    commit(world, BRANCH, {"job_0.py": large, "job_4.py": large + "1", "job_3.r": notebook("# theirs", "R")})
+    run = world.back_up()
+    assert codes(run) == {"folder_edit_left": 2, "folder_edits_merged": 1}
+    check_together(world)
+    assert world.model.get(f"{ACME}/job_0").source() == notebook("# 0").encode()
+    assert world.model.get(f"{ACME}/job_3").source() == notebook("# theirs", "R").encode()
+
+
 def test_more_at_once_than_a_folder_may_hold_is_for_people(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "MOST_FILES", 3)
     commit(world, BRANCH, {f"n_{number}.py": notebook(f"# {number}") for number in range(4)})

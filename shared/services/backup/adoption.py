@@ -8,6 +8,7 @@ from shared.domain.batches import Notice
 from shared.domain.commits import ATTRIBUTES_FILE, RUN_TRAILER
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.names import parse_file
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
 from shared.domain.versions import CommitMark
 from shared.protocols import Repository
 from shared.services.state.manifests import Checkpoint, ManifestStore
@@ -47,10 +48,12 @@ def _manifest(repository: Repository, head: str, root: str) -> Manifest:
     tree = repository.tree(head)
     files = sorted(repository.touched(head, RUN_TRAILER) & tree.keys() - {ATTRIBUTES_FILE})
     measured = {
-        blob: (len(data), hashlib.sha256(data).hexdigest()) for blob, data in repository.blobs(tree[f] for f in files)
+        blob: (len(data), hashlib.sha256(data).hexdigest())
+        for blob, data in repository.blobs((tree[f] for f in files), MOST_NOTEBOOK_BYTES)
     }
     manifest: Manifest = {}
-    for file in files:
+    # What is larger is no copy of a notebook, whoever put it there: it stays a file of theirs.
+    for file in (f for f in files if tree[f] in measured):
         parsed, (size, sha256) = parse_file(file), measured[tree[file]]
         path = "/".join((root, *parsed.parts))
         entry = ManifestEntry(path, file, UNKNOWN, parsed.language, UNKNOWN, size, sha256, tree[file], parsed.format)

@@ -12,6 +12,8 @@ from shared.domain.audit import AuditAction, AuditEntry, AuditResult, Detail
 from shared.domain.batches import Notice
 from shared.domain.folder_merges import FolderMerge, Refusal, changed_files, is_notebook, may_be_notebook, merge
 from shared.domain.manifest import ManifestEntry
+from shared.domain.names import JUPYTER_EXTENSION
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES, MOST_SOURCE_BYTES
 from shared.protocols import PointFile, Repository, Signature
 from shared.protocols.folder_branches import EXECUTABLE, PLAIN, BranchCommit, FolderBranches
 from shared.services.audit.export import SYSTEM
@@ -157,6 +159,7 @@ class EditMerger:
         start = _start(edits.folder)
         base, theirs = self._repository.tree(edits.merging.base), self._repository.tree(edits.tip)
         modes = self._branches.modes(edits.tip)
+        notebooks, too_large = self._notebooks(base, theirs)
         merged = merge(
             base,
             theirs,
@@ -164,22 +167,33 @@ class EditMerger:
             irregular={f for f, mode in modes.items() if mode != EXECUTABLE},
             seen=base if edits.seen == edits.merging.base else self._repository.tree(edits.seen),
             backed_up={e.file[len(start) :] for e in entries.values()},
-            shown_as_notebook=self._notebooks(base, theirs).__contains__,
+            too_large=too_large,
+            shown_as_notebook=notebooks.__contains__,
             is_root=not start,
         )
         owners = {file: commit for commit in edits.commits for file in commit.files}
         # What a merge commit itself makes of its parents is in none of theirs.
         return BroughtEdits(edits, merged, {f: owners.get(f, edits.commits[-1]) for f in merged.brought}, modes)
 
-    def _notebooks(self, base: Mapping[str, str], theirs: Mapping[str, str]) -> set[str]:
-        """Of the changed files, those that a Git folder shows as notebooks, by their first line."""
-        changed: dict[str, list[str]] = defaultdict(list)
+    def _notebooks(self, base: Mapping[str, str], theirs: Mapping[str, str]) -> tuple[set[str], set[str]]:
+        """Of the changed files, those that a Git folder shows as notebooks, by their first line.
+
+        With them those of a notebook's name that are too large for one, which are not read.
+        """
+        changed: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for file, blob in changed_files(base, theirs).items():
             if blob is not None and may_be_notebook(file):
-                changed[blob].append(file)
-        # One at a time: somebody may have pushed more than fits into memory.
-        read = self._repository.blobs(changed) if changed else ()
-        return {file for blob, data in read for file in changed[blob] if is_notebook(file, data)}
+                most = MOST_NOTEBOOK_BYTES if file.endswith(JUPYTER_EXTENSION) else MOST_SOURCE_BYTES
+                changed[most][blob].append(file)
+        found: set[str] = set()
+        too_large: set[str] = set()
+        for most, some in changed.items():
+            too_large |= {file for files in some.values() for file in files}
+            # One at a time: somebody may have pushed more than fits into memory.
+            for blob, data in self._repository.blobs(some, most):
+                too_large.difference_update(some[blob])
+                found |= {file for file in some[blob] if is_notebook(file, data)}
+        return found, too_large
 
     def _commit(self, one: BroughtEdits, parent: str) -> str:
         start = _start(one.edits.folder)

@@ -9,7 +9,7 @@ from shared.domain.batches import Notice
 from shared.domain.commits import ATTRIBUTES_FILE, RUN_TRAILER
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.names import BadFileName, parse_file
-from shared.domain.notebooks import WorkspaceObject
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES, WorkspaceObject
 from shared.domain.planning import TreeListing
 from shared.domain.siblings import assign_files
 from shared.errors import BackupError, RunActive
@@ -80,7 +80,7 @@ class RebuildService:
         owner = {file: listed[path] for path, names in files.items() for file in (names.source, names.jupyter)}
         measured = {
             blob: (len(data), hashlib.sha256(data).hexdigest())
-            for blob, data in self._repository.blobs(tree[file] for file in ours)
+            for blob, data in self._repository.blobs((tree[file] for file in ours), MOST_NOTEBOOK_BYTES)
         }
         manifest: Manifest = {}
         notices: list[Notice] = []
@@ -88,6 +88,8 @@ class RebuildService:
             entry = self._entry(file, tree[file], owner, measured)
             if entry is None or entry.path in manifest:
                 reason = "the backup wrote it, but it stands for no notebook, or for one that has a file: it stays"
+                if tree[file] not in measured:
+                    reason = "it has more bytes than a notebook can have, so the backup did not write it like this"
                 notices.append(Notice(file, "orphan", reason))
             else:
                 manifest[entry.path] = entry
@@ -100,6 +102,8 @@ class RebuildService:
         try:
             parsed = parse_file(file)
         except BadFileName:
+            return None
+        if blob not in measured:
             return None
         found = owner.get(file)
         size, sha256 = measured[blob]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from shared.clock import Clock
 from shared.domain.batches import Failure, Notice
 from shared.domain.manifest import Manifest, ManifestEntry
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
 from shared.domain.sampling import sample
 from shared.errors import NotFound, RepositoryError, WorkspaceError
 from shared.protocols import Repository, Workspace
@@ -149,16 +150,21 @@ class VerifyService:
         """The blobs' bytes; those that the remote cannot give are found by halving, and named."""
         waiting, tries = [blobs], 0
         while waiting:
-            some = waiting.pop()
+            some = dict.fromkeys(waiting.pop())
             try:
-                yield from list(self._repository.blobs(some))
+                for blob, data in self._repository.blobs(list(some), MOST_NOTEBOOK_BYTES):
+                    del some[blob]
+                    yield blob, data
             except RepositoryError as error:
-                tries += 1
+                tries, half = tries + 1, len(some) // 2
                 if len(some) > 1 and tries < MOST_SPLITS:
-                    waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
+                    waiting += [list(some)[:half], list(some)[half:]]
                     continue
                 for entry in (e for blob in some for e in by_blob[blob]):
                     found.fail(entry.path, "blob_unreadable", f"the remote does not give {entry.file}: {error}")
+            else:
+                for entry in (e for blob in some for e in by_blob[blob]):
+                    found.fail(entry.path, "bytes_differ", f"{entry.file} has more bytes than a notebook can have")
 
     def _check_workspace(self, entry: ManifestEntry, found: Verification) -> None:
         """A notebook that is as it was at its export must still have the bytes of its export."""

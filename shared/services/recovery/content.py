@@ -12,7 +12,7 @@ from itertools import batched
 
 from shared.domain.blob_ids import blob_id
 from shared.domain.folder_scopes import Scope
-from shared.domain.notebooks import ExportFormat, Language, ObjectType
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES, ExportFormat, Language, ObjectType
 from shared.errors import BackupError, NotFound, RepositoryError, TooLarge
 from shared.protocols import Contents, Repository, Workspace
 from shared.services.recovery.history import HistoryService
@@ -31,6 +31,12 @@ class OutsideBackup(BackupError):
     """{path} is outside {root}, the folder that is backed up: it is not the backup's to show or restore."""
 
     code = "outside_backup"
+
+
+class ContentTooLarge(BackupError):
+    """The content {blob} has more than {most} bytes: somebody pushed it, and it is not read. Take it from Git."""
+
+    code = "content_too_large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ class ContentService:
     def at(self, path: str, at: str) -> NotebookContent:
         """A notebook as of a moment, or `live`.
 
-        Raises `UnknownMoment`, `NotInBackup`, `ContentMissing`, `RepositoryError`, `WorkspaceError`.
+        Raises `UnknownMoment`, `NotInBackup`, `ContentMissing`, `ContentTooLarge`, `RepositoryError`,
+        `WorkspaceError`.
         """
         if at == LIVE:
             return self.live(path)
@@ -99,7 +106,7 @@ class ContentService:
         )
 
     def blob(self, blob: str) -> bytes:
-        """The bytes of a Git blob. Raises `ContentMissing`, `RepositoryError`."""
+        """The bytes of a Git blob. Raises `ContentMissing`, `ContentTooLarge`, `RepositoryError`."""
         known = self._cache.get(blob)
         if known is not None:
             return known
@@ -117,7 +124,14 @@ class ContentService:
             self.blob(blob)
 
     def blobs(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Many blobs, each once; those that the remote does not give are left out. Raises `RepositoryError`."""
+        """Many blobs, each once, one at a time; those that are too large, or not there, are left out.
+
+        Raises `RepositoryError`.
+        """
+        return ((blob, data) for blob, data in self._read(ids) if isinstance(data, bytes))
+
+    def _read(self, ids: Iterable[str]) -> Iterator[tuple[str, bytes | BackupError]]:
+        """Blobs, or why one cannot be had."""
         for some in batched(dict.fromkeys(ids), BLOBS_AN_EXCHANGE, strict=False):
             wanted = []
             for blob in some:
@@ -133,35 +147,40 @@ class ContentService:
             waiting, self._waiting = self._waiting, {}
         try:
             # Those that came before may have brought it.
-            found = dict(self.blobs(waiting))
+            found = dict(self._read(waiting))
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             for future in waiting.values():
                 future.set_exception(error)
             return
         for blob, future in waiting.items():
-            if blob in found:
-                future.set_result(found[blob])
+            data = found[blob]
+            if isinstance(data, bytes):
+                future.set_result(data)
             else:
-                future.set_exception(ContentMissing(blob=blob))
+                future.set_exception(data)
 
-    def _fetched(self, wanted: list[str]) -> Iterator[tuple[str, bytes]]:
+    def _fetched(self, wanted: list[str]) -> Iterator[tuple[str, bytes | BackupError]]:
         """Fetch and keep; where the remote lacks one of several, each is asked for by itself."""
         if not wanted:
             return
+        left = dict.fromkeys(wanted)
         try:
-            found = list(self._repository.blobs(wanted))
+            for blob, data in self._repository.blobs(wanted, MOST_NOTEBOOK_BYTES):
+                del left[blob]
+                self._cache.put(blob, data)
+                yield blob, data
         except RepositoryError:
             if len(wanted) == 1:
-                if self._repository.fetch() is not None:  # raises where the remote does not answer at all
-                    return
-                raise
-            half = len(wanted) // 2
-            yield from self._fetched(wanted[:half])
-            yield from self._fetched(wanted[half:])
+                if self._repository.fetch() is None:  # raises where the remote does not answer at all
+                    raise
+                yield wanted[0], ContentMissing(blob=wanted[0])
+                return
+            half = (len(left) + 1) // 2
+            yield from self._fetched(list(left)[:half])
+            yield from self._fetched(list(left)[half:])
             return
-        for blob, data in found:
-            self._cache.put(blob, data)
-            yield blob, data
+        for blob in left:
+            yield blob, ContentTooLarge(blob=blob, most=MOST_NOTEBOOK_BYTES)
 
 
 def export_live(workspace: Workspace, path: str) -> tuple[bytes, ExportFormat]:

@@ -11,7 +11,7 @@ from itertools import batched
 from typing import Protocol
 
 from shared.domain.names import BadFileName, parse_file
-from shared.domain.notebooks import ExportFormat, Language
+from shared.domain.notebooks import MOST_NOTEBOOK_BYTES, ExportFormat, Language
 from shared.domain.parity import Difference, Explanation, Finding, explain, same_name
 from shared.domain.volume import DatedCopy, has_header
 from shared.protocols import Repository
@@ -141,10 +141,12 @@ class ParityCheck:
                 result.findings.append(Finding(other.path, Difference.DIFFERENT, reason, notebook.name))
         different = [(n, h) for n, h in pairs if n.blob != h.blob]
         for some in batched(different, _AT_ONCE, strict=False):
-            contents = dict(self._repository.blobs(h.blob for _, h in some))
-            result.findings += [self._finding(copy, n, h, contents[h.blob]) for n, h in some]
+            contents = dict(self._repository.blobs((h.blob for _, h in some), MOST_NOTEBOOK_BYTES))
+            result.findings += [self._finding(copy, n, h, contents.get(h.blob)) for n, h in some]
 
-    def _finding(self, copy: DatedCopy, notebook: CopiedNotebook, other: Held, backup: bytes) -> Finding:
+    def _finding(self, copy: DatedCopy, notebook: CopiedNotebook, other: Held, backup: bytes | None) -> Finding:
+        if backup is None:
+            return Finding(other.path, Difference.UNREAD, (), "the backup's has more bytes than a notebook can have")
         try:
             mine = b"".join(self._reader.bytes_of(copy.name, notebook))
         except (CopyChanged, OSError) as error:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import certifi
 import urllib3
 
+from shared.adapters.bounded_answer import LONGEST_PAUSE_SECONDS, bounded_body
 from shared.errors import PullRequestRefused, RepositoryError
 from shared.protocols.pull_requests import PullRequest, RequestStatus
 from shared.redaction import redact
@@ -38,7 +39,10 @@ _RETRY = urllib3.Retry(
     allowed_methods=("GET", "PATCH", "POST"),
     raise_on_status=False,
     respect_retry_after_header=True,
+    retry_after_max=LONGEST_PAUSE_SECONDS,
 )
+MOST_ANSWER_BYTES = 16 * 2**20
+"""A page of pull requests, each with its description of up to 4,000 characters, is the largest."""
 type Json = Mapping[str, Any]
 
 
@@ -146,12 +150,13 @@ class DevOpsPullRequests:
         }
         data = json.dumps(body).encode() if body is not None else None
         try:
-            answer = self._pool.request(method, url, body=data, headers=headers, redirect=False)
+            answer = self._pool.request(method, url, body=data, headers=headers, redirect=False, preload_content=False)
+            told = bounded_body(answer, MOST_ANSWER_BYTES)
         except urllib3.exceptions.HTTPError as error:
             raise RepositoryError(action=action, detail=type(error).__name__) from None
         if answer.status in _PASSING:
             raise RepositoryError(action=action, detail=f"HTTP {answer.status}")
-        return answer.status, _object(answer.data)
+        return answer.status, _object(told)
 
 
 def _refusal(action: str, status: int, body: Json) -> PullRequestRefused:

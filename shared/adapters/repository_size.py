@@ -8,6 +8,7 @@ A later measurement asks only for what came since, and adds it.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +20,15 @@ import urllib3
 from dulwich.errors import GitProtocolError
 from dulwich.protocol import Protocol, pkt_line
 
+from shared.adapters.bounded_answer import LONGEST_PAUSE_SECONDS, bounded_body
 from shared.domain.devops_addresses import repository_api
 from shared.errors import RepositoryError
 from shared.protocols import RepositorySize, SizeSource
 
 MOST_PACK_BYTES = 4 * 2**30
 """What is counted of one pack: a repository that is larger is said to be at least this large."""
+MOST_ANSWER_BYTES = 2**20
+"""What Azure DevOps says of one repository."""
 MOST_FETCHES = 30
 """After so many additions a full clone is counted again: packs of many days are larger than one of all."""
 API_VERSION = "7.1"
@@ -46,7 +50,13 @@ class GitSizeMeter:
         ca_file: Path | None = None,
     ) -> None:
         self._url, self._authorization, self._most = url.rstrip("/"), authorization, most_bytes
-        retry = urllib3.Retry(total=3, redirect=0, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
+        retry = urllib3.Retry(
+            total=3,
+            redirect=0,
+            backoff_factor=0.5,
+            status_forcelist=(429, 502, 503, 504),
+            retry_after_max=LONGEST_PAUSE_SECONDS,
+        )
         timeout = urllib3.Timeout(connect=10, read=120)
         certificates = ca_file or certifi.where()
         self._pool = urllib3.PoolManager(num_pools=1, retries=retry, timeout=timeout, ca_certs=certificates)
@@ -65,8 +75,9 @@ class GitSizeMeter:
         address = f"{repository}?api-version={API_VERSION}"
         headers = {"Authorization": self._authorization(), "Accept": "application/json"}
         try:
-            answer = self._pool.request("GET", address, headers=headers)
-            size = answer.json()["size"] if answer.status == 200 else 0
+            answer = self._pool.request("GET", address, headers=headers, preload_content=False)
+            told = bounded_body(answer, MOST_ANSWER_BYTES)
+            size = json.loads(told)["size"] if answer.status == 200 else 0
         except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
             _log.warning("the server does not say its size: %s", type(error).__name__, extra={"action": "capacity"})
             return None

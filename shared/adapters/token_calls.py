@@ -10,6 +10,7 @@ from typing import Any
 import certifi
 import urllib3
 
+from shared.adapters.bounded_answer import LONGEST_PAUSE_SECONDS, bounded_body
 from shared.errors import IssuerRefused, IssuerUnavailable
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
@@ -22,7 +23,10 @@ _RETRY = urllib3.Retry(
     allowed_methods=("GET", "DELETE"),
     raise_on_status=False,
     respect_retry_after_header=True,
+    retry_after_max=LONGEST_PAUSE_SECONDS,
 )
+MOST_ANSWER_BYTES = 16 * 2**20
+"""A list of tokens is the largest."""
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -47,12 +51,13 @@ class TokenCalls:
         headers = {"Authorization": authorization, "Accept": "application/json", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
         try:
-            answer = self._pool.request(method, url, body=data, headers=headers, redirect=False)
+            answer = self._pool.request(method, url, body=data, headers=headers, redirect=False, preload_content=False)
+            told = bounded_body(answer, MOST_ANSWER_BYTES)
         except urllib3.exceptions.HTTPError as error:
             raise IssuerUnavailable(name=self._name, action=action, detail=type(error).__name__) from None
         if answer.status in _PASSING:
             raise IssuerUnavailable(name=self._name, action=action, detail=f"HTTP {answer.status}")
-        return Answer(answer.status, _object(answer.data), answer.data.decode("utf-8", "replace"))
+        return Answer(answer.status, _object(told), told.decode("utf-8", "replace"))
 
     def done(self, action: str, method: str, url: str, authorization: str, body: object = None) -> Mapping[str, Any]:
         """The object of a call that has to succeed. Raises `IssuerRefused`, `IssuerUnavailable`."""

@@ -12,10 +12,18 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from shared.adapters.bounded_answer import AnswerTooLarge, bounded_body
 from shared.adapters.identity import renewed
 from shared.adapters.limiter import AdaptiveLimiter
 from shared.clock import Clock
-from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
+from shared.domain.notebooks import (
+    MOST_NOTEBOOK_BYTES,
+    MOST_SOURCE_BYTES,
+    ExportFormat,
+    Language,
+    ObjectType,
+    WorkspaceObject,
+)
 from shared.errors import NotFound, PermissionDenied, TooLarge, WorkspaceError, WorkspaceUnavailable
 
 MOST_ATTEMPTS = 6
@@ -24,6 +32,13 @@ REFUSED_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 FIRST_BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 8.0
+MOST_EXPORT_BYTES = {
+    ExportFormat.SOURCE: MOST_SOURCE_BYTES + 2**20,
+    ExportFormat.JUPYTER: MOST_NOTEBOOK_BYTES + 2**20,
+}
+"""The documented limits of an export, and what may come on top. A larger source is asked for as Jupyter."""
+MOST_ANSWER_BYTES = 128 * 2**20
+"""A listing of some 300,000 notebooks in one folder; every other answer has less."""
 _TIMEOUT = urllib3.Timeout(connect=10, read=120)
 _TOO_LARGE = ("MAX_NOTEBOOK_SIZE_EXCEEDED", "MAX_READ_SIZE_EXCEEDED")
 _TOO_LARGE_WORDS = ("size exceed", "exceeded limit", "exceeded max size", "size limit")
@@ -58,7 +73,7 @@ class DatabricksWorkspace:
     def export(self, path: str, fmt: ExportFormat) -> bytes:
         """See `Workspace.export`."""
         query = {"path": path, "format": fmt.value, "direct_download": "true"}
-        data = self._call("GET", "workspace/export", path, query).body
+        data = self._call("GET", "workspace/export", path, query, most_bytes=MOST_EXPORT_BYTES[fmt]).body
         if data.startswith(b'{"error_code"'):
             raise_for(path, 200, data)
         return data
@@ -95,13 +110,22 @@ class DatabricksWorkspace:
         return _object(path, self._call(method, endpoint, path, query).body)
 
     def _call(
-        self, method: str, endpoint: str, path: str, query: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        endpoint: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        most_bytes: int = MOST_ANSWER_BYTES,
     ) -> _Answer:
         """One call with its retries. Raises what `Workspace` documents."""
         url = f"{self._host}/api/2.0/{endpoint}" + (f"?{_encoded(query)}" if query else "")
         refusals = failures = 0
         while True:
-            answer = self._attempt(method, url, body)
+            answer = self._attempt(method, url, body, most_bytes)
+            if isinstance(answer, AnswerTooLarge):
+                # Another try would bring as much again.
+                raise _too_large(endpoint, path, str(answer))
             if isinstance(answer, _Answer) and answer.status == 200 and not _passing_error_body(answer.body):
                 return answer
             if isinstance(answer, _Answer) and _is_throttled(answer):
@@ -116,23 +140,33 @@ class DatabricksWorkspace:
                 raise WorkspaceUnavailable(path=path, error_code="UNAVAILABLE", detail=_describe(answer))
             self._clock.sleep(min(FIRST_BACKOFF_SECONDS * 2**failures, LONGEST_BACKOFF_SECONDS))
 
-    def _attempt(self, method: str, url: str, body: bytes | None) -> _Answer | urllib3.exceptions.HTTPError:
+    def _attempt(
+        self, method: str, url: str, body: bytes | None, most_bytes: int
+    ) -> _Answer | urllib3.exceptions.HTTPError:
         """One call, made again where its token was refused and there is a newer one."""
         token = self._token()
-        answer = self._send(method, url, body, token)
+        answer = self._send(method, url, body, token, most_bytes)
         if isinstance(answer, _Answer) and _is_token_refused(answer) and renewed(self._token, token):
-            return self._send(method, url, body, self._token())
+            return self._send(method, url, body, self._token(), most_bytes)
         return answer
 
-    def _send(self, method: str, url: str, body: bytes | None, token: str) -> _Answer | urllib3.exceptions.HTTPError:
+    def _send(
+        self, method: str, url: str, body: bytes | None, token: str, most_bytes: int
+    ) -> _Answer | urllib3.exceptions.HTTPError:
         """A transport error, a body that was cut included, is returned. Tells the limiter."""
         self._limiter.acquire()
         try:
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
             response = self._http.request(
-                method, url, body=body, headers=headers, redirect=False, enforce_content_length=True
+                *(method, url),
+                body=body,
+                headers=headers,
+                redirect=False,
+                enforce_content_length=True,
+                preload_content=False,
             )
-            answer = _Answer(response.status, response.data, _retry_after(response.headers))
+            data = bounded_body(response, most_bytes, self._clock.monotonic)
+            answer = _Answer(response.status, data, _retry_after(response.headers))
         except urllib3.exceptions.HTTPError as error:
             return error
         finally:
@@ -179,7 +213,13 @@ def _passing_error_body(body: bytes) -> bool:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
+    # A header may hold any byte: `²` is a digit, too, and no number.
+    return float(text) if text.isascii() and text.isdigit() else None
+
+
+def _too_large(endpoint: str, path: str, detail: str) -> WorkspaceError:
+    fields = {"path": path, "error_code": "ANSWER_TOO_LARGE", "detail": detail}
+    return TooLarge(**fields) if endpoint == "workspace/export" else WorkspaceError(**fields)
 
 
 def _describe(answer: _Answer | Exception) -> str:

@@ -23,6 +23,8 @@ LOCAL_ADDRESS_FILE = Path(".local/backup.json")
 LOCAL_URL = "http://127.0.0.1:7071"
 CALL_TIMEOUT_SECONDS = 120
 RETRIES = 4
+LONGEST_PAUSE_SECONDS = 60
+"""Before a call is made again: the app's own paces ask for no more."""
 _REFUSED = "The app refused the key or token."
 _SIGN_IN = "Pass a token by --token or BACKUP_TOKEN; outside Azure a function key, by --key or BACKUP_KEY."
 NO_APP = (
@@ -56,6 +58,7 @@ class Client:
             status_forcelist=(429, 502, 503),
             allowed_methods=("GET",),
             raise_on_status=False,  # the last answer says why
+            retry_after_max=LONGEST_PAUSE_SECONDS,
         )
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))

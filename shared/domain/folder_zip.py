@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from shared.domain.names import EXTENSION
@@ -14,17 +15,13 @@ def match_members(folder: str, members: Iterable[str], wanted: Mapping[str, Lang
     Members may come with or without the folder's own name in front; both readings are tried, and one that
     is not unique, or a notebook whose name an archive may spell in several ways, is left out.
     """
-    names = list(members)
-    by_name = {name: name for name in names}
-    ambiguous = {name for name in names if names.count(name) > 1} if len(by_name) != len(names) else set()
+    times = Counter(members)
     own = folder.rpartition("/")[2]
     found: dict[str, str] = {}
     for path, language in wanted.items():
         relative = path[len(folder) + 1 :] + EXTENSION[language]
-        candidates = [n for n in (f"{own}/{relative}", relative) if n in by_name and n not in ambiguous]
+        candidates = [n for n in (f"{own}/{relative}", relative) if times[n] == 1]
         if len(candidates) == 1:
             found[path] = candidates[0]
-    used: dict[str, int] = {}
-    for member in found.values():
-        used[member] = used.get(member, 0) + 1
+    used = Counter(found.values())
     return {path: member for path, member in found.items() if used[member] == 1}

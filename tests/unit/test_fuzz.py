@@ -162,7 +162,7 @@ class _Answering(DatabricksWorkspace):
         super().__init__("https://w", lambda: "t", AdaptiveLimiter(clock), clock)
         self._given = (status, body)
 
-    def _attempt(self, method: str, url: str, body: bytes | None) -> Any:
+    def _attempt(self, method: str, url: str, body: bytes | None, most_bytes: int) -> Any:
         return _Answer(*self._given, None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zipfile
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from shared.clock import Clock
 from shared.domain.batches import Batch, ExportItem, Failure, FolderExport, Notice, StagedBatch, StagedNotebook
 from shared.domain.blob_ids import blob_id
 from shared.domain.codec import decode_batch
-from shared.domain.folder_zip import match_members
 from shared.domain.notebooks import ExportFormat
 from shared.domain.runs import BatchStatus
 from shared.errors import DamagedBlob, TooLarge, WorkspaceError, WorkspaceUnavailable
@@ -23,6 +21,7 @@ from shared.protocols import BlobStore, Row, Workspace
 from shared.services.backup.secret_screen import SecretScreen
 from shared.services.state.batch_rows import BatchStore, batch_blob, staging_blob
 from shared.services.state.findings import FindingStore
+from shared.services.state.folder_zips import folder_notebooks
 from shared.services.state.staged_archive import StagedArchiveWriter
 
 MOST_UNUSABLE_ZIPS = 3
@@ -153,12 +152,11 @@ class ExportService:
         try:
             if not fetched.result():
                 return taken
-            with zipfile.ZipFile(target) as archive:
-                wanted = {path: items[path].language for path in folder.paths}
-                for path, member in match_members(folder.path, archive.namelist(), wanted).items():
-                    staging.add(items[path], archive.read(member), ExportFormat.SOURCE)
-                    taken.append(path)
-        except (WorkspaceError, zipfile.BadZipFile, EOFError, zlib.error):
+            wanted = {path: items[path].language for path in folder.paths}
+            for path, data in folder_notebooks(target, folder.path, wanted):
+                staging.add(items[path], data, ExportFormat.SOURCE)
+                taken.append(path)
+        except (WorkspaceError, zipfile.BadZipFile):
             self._unusable_zips += 1
             return taken
         finally:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.domain.folder_zip import match_members
 from shared.domain.git_folders import Held, Seen
 from shared.domain.notebooks import ExportFormat, Language, ObjectType, WorkspaceObject
 from shared.errors import BackupError, NotFound, TooLarge, WorkspaceError
 from shared.protocols import Workspace
+from shared.services.state.folder_zips import folder_notebooks
 
 FEWEST_FOR_A_ZIP = 4
 MOST_COPY_ROUNDS = 5
@@ -150,11 +149,9 @@ class FolderTrees:
         target = self._scratch / f"folder-{uuid.uuid4().hex}.zip"
         try:
             self._workspace.export_folder(root, target)
-            with zipfile.ZipFile(target) as archive:
-                wanted = {o.path: o.language for o in notebooks.values() if o.language}
-                members = match_members(root, archive.namelist(), wanted)
-                return {path[len(root) + 1 :]: archive.read(member) for path, member in members.items()}
-        except (WorkspaceError, TooLarge, zipfile.BadZipFile, EOFError, zlib.error):
+            wanted = {o.path: o.language for o in notebooks.values() if o.language}
+            return {path[len(root) + 1 :]: data for path, data in folder_notebooks(target, root, wanted)}
+        except (WorkspaceError, TooLarge, zipfile.BadZipFile):
             return {}
         finally:
             target.unlink(missing_ok=True)

@@ -62,6 +62,9 @@ class StagedArchive:
         self._name = source.name
         try:
             self._zip = zipfile.ZipFile(source)
+            if any(member.compress_type != zipfile.ZIP_STORED for member in self._zip.filelist):
+                # Ours is not compressed: one that is may inflate to anything.
+                raise zipfile.BadZipFile
             self.index = decode_staged(self._zip.read(INDEX))
         except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
             raise DamagedArchive(name=source.name, detail=type(error).__name__) from error

@@ -8,7 +8,7 @@ import azure.functions as func
 
 from functions.answers import answer, guarded
 from functions.audit_views import report_page
-from functions.requests import number, origin_of, text, who_asks
+from functions.requests import flag, number, one_of, origin_of, text, who_asks
 from shared.domain.audit import AuditAction, AuditHead
 from shared.domain.canonical import Scalar
 from shared.domain.periods import period
@@ -31,7 +31,7 @@ _HEAD = re.compile(r"(\d{1,12}):([0-9a-f]{64})", re.ASCII)
 @guarded
 def get_audit(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/audit?from=&to=&actor=&action=&format=&limit=&after=&pseudonymise=`: records, or a report to sign."""
-    form, where, pseudonymise = _one_of(req, "format", FORMATS), _where(req), _flag(req, "pseudonymise")
+    form, where, pseudonymise = one_of(req, "format", FORMATS), _where(req), flag(req, "pseudonymise")
     limit = number(req, "limit", 100 if form == "json" else MOST_IN_PAGE, 1, MOST_IN_PAGE)
     names = ("from", "to", "actor", "action", "format", "after", "pseudonymise")
     asked: dict[str, Scalar] = {f"asked {name}": value for name in names if (value := req.params.get(name))}
@@ -100,7 +100,7 @@ def _told(head: AuditHead) -> Json:
 def _where(req: func.HttpRequest) -> Where:
     start, end = (text(req, name, MOST_TIME, default="") or None for name in ("from", "to"))
     from_ms, to_ms = period(start, end)
-    action = _one_of(req, "action", ("", *AuditAction))
+    action = one_of(req, "action", ("", *AuditAction))
     actor = text(req, "actor", MOST_ACTOR, default="")
     return Where(from_ms, to_ms, actor or None, action or None, after=number(req, "after", 0, 0, MOST_NUMBER))
 
@@ -113,18 +113,6 @@ def _head(req: func.HttpRequest) -> AuditHead | None:
     if not found:
         raise ValueError("after must be NUMBER:HASH, as `next` of the answer before gives it")
     return AuditHead(int(found[1]), found[2])
-
-
-def _one_of(req: func.HttpRequest, name: str, known: tuple[str, ...]) -> str:
-    """A parameter that is one of a few, the first where it is not given. Raises `ValueError`."""
-    given = req.params.get(name) or known[0]
-    if given not in known:
-        raise ValueError(f"{name} must be one of {', '.join(filter(None, known))}")
-    return given
-
-
-def _flag(req: func.HttpRequest, name: str) -> bool:
-    return _one_of(req, name, ("false", "true")) == "true"
 
 
 def _reader(req: func.HttpRequest) -> Reader:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from functions.requests import MOST_BODY_BYTES, origin_of
 from functions.route_rights import NOTEBOOK_PARAMETERS, PAGES, ROUTES, Tells
 from functions.tracing import traced_request
-from shared.domain.access import ANONYMOUS, Caller, Right
+from shared.domain.access import ANONYMOUS, Caller, Pace, Right
 from shared.errors import BackupError
 from shared.services.access.decisions import OutsideFolders, PrincipalNotBelieved
 from shared.wiring import services
@@ -88,7 +88,7 @@ def enter(name: str, req: func.HttpRequest) -> None:
     _check_size(req)
     if rule.right is Right.PUBLIC:
         return
-    caller = _known(req)
+    caller = _known(req, rule.pace)
     services().access.admit(caller, rule.right)
     _check_host(caller, req)
     _check_site(name, req)
@@ -125,17 +125,17 @@ def _check_size(req: func.HttpRequest) -> None:
         raise ValueError("the id must have letters, digits and hyphens alone, at most 64")
 
 
-def _known(req: func.HttpRequest) -> Caller:
+def _known(req: func.HttpRequest, pace: Pace) -> Caller:
     """Who asks, if they do not ask too often."""
-    access, changes = services().access, req.method not in SAFE_METHODS
+    access = services().access
     try:
         caller = access.caller(req.headers)
     except PrincipalNotBelieved:
-        access.slow_down(origin_of(req), ANONYMOUS.name, changes=changes)
+        access.slow_down(origin_of(req), ANONYMOUS.name, pace)
         raise
     shared = caller == ANONYMOUS or caller.trusted
     key = f"{caller.subject} {origin_of(req)}" if shared else caller.subject
-    access.slow_down(key, caller.name, changes=changes)
+    access.slow_down(key, caller.name, pace)
     return caller
 
 

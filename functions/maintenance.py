@@ -7,7 +7,7 @@ import logging
 import azure.functions as func
 
 from functions.answers import answer, guarded
-from functions.requests import origin_of, who_asks
+from functions.requests import findings_page, origin_of, who_asks
 from functions.tracing import traced
 from shared.domain.messages import MalformedMessage, read_message
 from shared.errors import BackupError
@@ -100,8 +100,8 @@ def start_verification(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("verifications/{id}", methods=["GET"])
 @guarded
 def get_verification(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/verifications/{id}`: what one found."""
-    return answer(services().maintenance.get(Kind.VERIFY, req.route_params["id"]))
+    """`GET /api/verifications/{id}?limit=&offset=`: what one found."""
+    return answer(findings_page(req, lambda: services().maintenance.get(Kind.VERIFY, req.route_params["id"])))
 
 
 @blueprint.route("rebuilds", methods=["POST"])
@@ -114,8 +114,8 @@ def start_rebuild(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route("rebuilds/{id}", methods=["GET"])
 @guarded
 def get_rebuild(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/rebuilds/{id}`: how one stands."""
-    return answer(services().maintenance.get(Kind.REBUILD, req.route_params["id"]))
+    """`GET /api/rebuilds/{id}?limit=&offset=`: how one stands."""
+    return answer(findings_page(req, lambda: services().maintenance.get(Kind.REBUILD, req.route_params["id"])))
 
 
 def _started(req: func.HttpRequest, kind: Kind, route: str) -> func.HttpResponse:

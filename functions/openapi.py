@@ -236,6 +236,8 @@ def _running() -> Schema:
     )
     verifications = answers_of(object_of(("verifications",), verifications=list_of(MAINTENANCE)))
     started = answers_of(MAINTENANCE, 202)
+    kept = answers_of(MAINTENANCE)
+    part = (("limit", False, whole(1, 5_000)), ("offset", False, whole(0, 10**9)))
     health = operation("get_health", answers_of(object_of(("status",), status=TEXT))) | {"security": []}
     return {
         "/api/status": {"get": operation("get_status", answers_of(status))},
@@ -243,14 +245,14 @@ def _running() -> Schema:
             "get": operation("list_runs", answers_of(runs), LIMIT_200),
             "post": operation("start_run", answers_of(object_of(("run_id",), run_id=TEXT), 202), body=start),
         },
-        "/api/runs/{id}": {"get": operation("get_run", answers_of(RUN), identity=True)},
+        "/api/runs/{id}": {"get": operation("get_run", answers_of(RUN), *part, identity=True)},
         "/api/verifications": {
             "get": operation("list_verifications", verifications),
             "post": operation("start_verification", started),
         },
-        "/api/verifications/{id}": {"get": operation("get_verification", answers_of(MAINTENANCE), identity=True)},
+        "/api/verifications/{id}": {"get": operation("get_verification", kept, *part, identity=True)},
         "/api/rebuilds": {"post": operation("start_rebuild", started)},
-        "/api/rebuilds/{id}": {"get": operation("get_rebuild", answers_of(MAINTENANCE), identity=True)},
+        "/api/rebuilds/{id}": {"get": operation("get_rebuild", kept, *part, identity=True)},
         "/api/capacity": {"get": operation("get_capacity", answers_of(CAPACITY))},
         "/api/doctor": {"get": operation("get_doctor", answers_of(checks))},
         "/api/health": {"get": health},

@@ -10,11 +10,12 @@ import azure.functions as func
 
 from functions.answers import answer, guarded, guarded_async
 from functions.recording import record_read
-from functions.requests import as_of, asking, history_for, number, origin_of, read_body, text
+from functions.requests import as_of, asking, flag, history_for, number, one_of, origin_of, read_body, text
 from functions.tracing import traced
 from functions.version_views import commit_json, found_json, listed_json, version_json
 from shared.domain.audit import AuditAction
 from shared.domain.restore_request import RestoreBody, UndoBody
+from shared.domain.restores import Outcome
 from shared.domain.times import iso
 from shared.services.recovery.history import LATEST
 from shared.wiring import services
@@ -31,7 +32,7 @@ STEP_RETRY = df.RetryOptions(first_retry_interval_in_milliseconds=5_000, max_num
 @guarded
 def find_notebooks(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/notebooks?q=&deleted=&limit=`: notebooks whose path holds a text."""
-    deleted, limit = req.params.get("deleted") == "true", number(req, "limit", 50, 1, MOST_FOUND)
+    deleted, limit = flag(req, "deleted"), number(req, "limit", 50, 1, MOST_FOUND)
     found = history_for(req).find(text(req, "q", MOST_QUERY, default=""), deleted=deleted, limit=limit)
     return answer({"notebooks": [found_json(f) for f in found]})
 
@@ -151,8 +152,9 @@ def list_restores(req: func.HttpRequest) -> func.HttpResponse:
 def get_restore(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/restores/{id}?limit=&offset=&outcome=`: one restore with its notebooks."""
     limit, offset = number(req, "limit", 200, 1, MOST_ITEMS), number(req, "offset", 0, 0, 10**9)
-    shown = {"limit": limit, "offset": offset, "outcome": req.params.get("outcome")}
-    return answer(services().guarded_restores.get(asking(req), req.route_params["id"], **shown))
+    outcome = one_of(req, "outcome", ("", *Outcome)) or None
+    restores, identity = services().guarded_restores, req.route_params["id"]
+    return answer(restores.get(asking(req), identity, limit=limit, offset=offset, outcome=outcome))
 
 
 @blueprint.orchestration_trigger("context")

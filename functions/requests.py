@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import azure.functions as func
@@ -14,10 +14,12 @@ from shared.domain.moments import checked_moment
 from shared.domain.tags import MOST_MOMENT_CHARACTERS
 from shared.services.access.decisions import PrincipalNotBelieved
 from shared.services.recovery.scoped_history import ScopedHistory
+from shared.services.state.status import Json
 from shared.wiring import services
 
 _PORT = re.compile(r"^(\d+\.\d+\.\d+\.\d+|\[[0-9A-Fa-f:.]+\]):\d+$")
 MOST_BODY_BYTES = 5 * 2**20
+MOST_FINDINGS = 5_000
 _MOST_NAMED = 5
 
 
@@ -55,6 +57,31 @@ def number(req: func.HttpRequest, name: str, default: int, least: int, most: int
     if not (given.isascii() and given.isdigit() and least <= int(given) <= most):
         raise ValueError(f"{name} must be {least} to {most}")
     return int(given)
+
+
+def findings_page(req: func.HttpRequest, read: Callable[[], Json]) -> Json:
+    """A run or verification with a page of its failures and notices. Raises `ValueError`.
+
+    `next` is the `offset` of the next page, None on the last: a run that may read nothing fails by the ten thousand.
+    """
+    limit, start = number(req, "limit", MOST_FINDINGS, 1, MOST_FINDINGS), number(req, "offset", 0, 0, 10**9)
+    found = read()
+    shown = {name: found[name][start : start + limit] for name in ("failures", "notices")}
+    more = any(len(found[name]) > start + limit for name in shown)
+    return {**found, **shown, "next": start + limit if more else None}
+
+
+def one_of(req: func.HttpRequest, name: str, known: tuple[str, ...]) -> str:
+    """A parameter that is one of a few, the first where it is not given. Raises `ValueError`."""
+    given = req.params.get(name) or known[0]
+    if given not in known:
+        raise ValueError(f"{name} must be one of {', '.join(filter(None, known))}")
+    return given
+
+
+def flag(req: func.HttpRequest, name: str) -> bool:
+    """A parameter that is `true` or `false`; false where it is not given. Raises `ValueError`."""
+    return one_of(req, name, ("false", "true")) == "true"
 
 
 def read_body[Model: BaseModel](req: func.HttpRequest, model: type[Model]) -> Model:

@@ -9,7 +9,7 @@ import re
 import azure.functions as func
 
 from functions.answers import answer, guarded
-from functions.requests import origin_of, who_asks
+from functions.requests import findings_page, number, origin_of, who_asks
 from functions.tracing import traced
 from shared.services.state.runs import PLAN_QUEUE, planning_message
 from shared.wiring import services
@@ -34,10 +34,7 @@ def get_status(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/runs?limit=`: the newest runs first."""
-    limit = int(req.params.get("limit", "20"))
-    if not 1 <= limit <= MOST_RUNS:
-        raise ValueError(f"limit must be 1 to {MOST_RUNS}")
-    return answer({"runs": services().status.recent(limit)})
+    return answer({"runs": services().status.recent(number(req, "limit", 20, 1, MOST_RUNS))})
 
 
 @blueprint.route("runs", methods=["POST"])
@@ -79,8 +76,8 @@ def _asked(body: bytes) -> dict[str, str]:
 @blueprint.route("runs/{id}", methods=["GET"])
 @guarded
 def get_run(req: func.HttpRequest) -> func.HttpResponse:
-    """`GET /api/runs/{id}`: one run with progress and failures."""
-    return answer(services().status.run(req.route_params["id"]))
+    """`GET /api/runs/{id}?limit=&offset=`: one run with progress and failures."""
+    return answer(findings_page(req, lambda: services().status.run(req.route_params["id"])))
 
 
 @blueprint.route("doctor", methods=["GET"])

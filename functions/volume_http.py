@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from itertools import islice
 
 import azure.functions as func
 
@@ -30,8 +29,7 @@ def get_listing(req: func.HttpRequest) -> func.HttpResponse:
     history = services().history
     moment = history.moment(as_of(req, "at", LATEST))
     after, limit = text(req, "after", MOST_PATH, default=""), number(req, "limit", MOST_LISTED, 1, MOST_LISTED)
-    later = (v.version for v in history.below(history.root, moment.sequence) if v.version.path > after)
-    found = list(islice(later, limit + 1))
+    found = [v.version for v in history.below(history.root, moment.sequence, limit + 1, after=after)]
     shown = [{name: getattr(version, name) for name in _LISTED} for version in found[:limit]]
     following = found[limit - 1].path if len(found) > limit else None
     return answer({"at": commit_json(moment), "notebooks": shown, "next": following})

@@ -98,9 +98,10 @@ class SqliteVersionIndex:
         where = f"WHERE n.path = :path AND {schema.AS_OF}"
         return next(iter(self._select(where, {"path": _encoded(path), "sequence": sequence})), None)
 
-    def below(self, folder: str, sequence: int) -> Iterator[IndexedVersion]:
+    def below(self, folder: str, sequence: int, after: str = "") -> Iterator[IndexedVersion]:
         """See `VersionIndex.below`."""
         low, high = _range(folder)
+        low = max(low, _encoded(after))
         where = f"WHERE n.path > :low AND n.path < :high AND {schema.AS_OF} AND {schema.LIVING} ORDER BY n.path"
         return self._select(where, {"low": low, "high": high, "sequence": sequence})
 
@@ -123,10 +124,10 @@ class SqliteVersionIndex:
         rest = {"most": most if limit is None else limit - len(shown), "skip": max(0, offset - len(folders))}
         return shown, list(self._select(where, given | rest))
 
-    def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
+    def find(self, text: str, *, deleted: bool) -> Iterator[IndexedVersion]:
         """See `VersionIndex.find`."""
-        where = "WHERE v.sequence = n.latest AND n.gone = ? AND instr(n.folded, ?) ORDER BY n.path LIMIT ?"
-        return list(self._select(where, (deleted, _folded(text), limit)))
+        where = "WHERE v.sequence = n.latest AND n.gone = ? AND instr(n.folded, ?) ORDER BY n.path"
+        return self._select(where, (deleted, _folded(text)))
 
     def unattributed(self, since_ms: int) -> list[IndexedVersion]:
         """See `VersionIndex.unattributed`."""

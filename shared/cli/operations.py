@@ -156,4 +156,5 @@ def _show_findings(answer: dict[str, Any]) -> None:
             told = cell(f" {found['path']}: {found['reason']}")
             out.print(Text.assemble("  ", cell(found["code"], colour), told), soft_wrap=not out.file.isatty())
         if len(answer.get(name, [])) > MOST_SHOWN:
-            out.print(f"  and {len(answer[name]) - MOST_SHOWN} {name} more, in full with --json")
+            least = "at least " if answer.get("next") else ""
+            out.print(f"  and {least}{len(answer[name]) - MOST_SHOWN} {name} more, in full with --json")

@@ -17,6 +17,18 @@ class Right(StrEnum):
     OPERATE = "operate"
 
 
+class Pace(StrEnum):
+    """How much of the app a request takes, and so how often one person may send it.
+
+    `READ` rows that are kept for it. `COSTLY` a content of Git or the workspace, a difference, a search, a report or
+    a plan. `CHANGE` whatever is done.
+    """
+
+    READ = "read"
+    COSTLY = "costly"
+    CHANGE = "change"
+
+
 class Role(StrEnum):
     """The app roles of the app registration, by their values in a token."""
 

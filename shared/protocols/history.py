@@ -83,8 +83,8 @@ class VersionIndex(Protocol):
         """The version of a notebook, which may be one that it is gone with; None where it never was."""
         ...
 
-    def below(self, folder: str, sequence: int) -> Iterator[IndexedVersion]:
-        """The notebooks that a folder held, at any depth, in path order."""
+    def below(self, folder: str, sequence: int, after: str = "") -> Iterator[IndexedVersion]:
+        """The notebooks that a folder held, at any depth, in path order, one at a time; those above `after` alone."""
         ...
 
     def children(
@@ -93,8 +93,8 @@ class VersionIndex(Protocol):
         """The folders, by path, and then the notebooks that a folder held itself: `limit` of them after `offset`."""
         ...
 
-    def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
-        """Notebooks whose path holds `text`, whatever its case: living ones, or those that are gone."""
+    def find(self, text: str, *, deleted: bool) -> Iterator[IndexedVersion]:
+        """Notebooks whose path holds `text`, whatever its case, one at a time: living ones, or those that are gone."""
         ...
 
     def unattributed(self, since_ms: int) -> list[IndexedVersion]:

@@ -10,9 +10,10 @@ import pytest
 
 from local.faults.taps import Call, QuietTap
 from local.memory.world import ROOT, World
+from shared.services.recovery import restores
 from shared.services.recovery.history import NotInBackup, UnknownMoment
 from shared.services.recovery.restores import NothingToUndo, RestoreExpired, UnusablePlan
-from tests.faults.recovering import at_once, lived, outcome_of, restore, undo
+from tests.faults.recovering import at_once, finish, lived, outcome_of, restore, undo
 
 OVERSIZE = b"# Databricks notebook source\n" + b"x" * 10_485_760
 BEFORE = "# Databricks notebook source\nbefore\n"
@@ -221,6 +222,38 @@ def test_a_folder_without_being_asked_to_removes_nothing(world: World) -> None:
     done = restore(world, folder=ROOT, at="latest")
     assert [i["path"] for i in done["items"]] == [path]
     assert {p for p, _ in world.notebooks()} == {path, f"{ROOT}/later"}
+
+
+class _Workspace(QuietTap):
+    """Counts calls of the workspace."""
+
+    calls = 0
+
+    def meet(self, when: str, call: Call) -> None:
+        """See `QuietTap.meet`."""
+        self.calls += when == "before" and call.port in ("workspace", "restoring")
+
+
+def test_a_plan_of_very_many_notebooks_is_made_by_a_step_and_not_while_somebody_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [_note(world, f"job {number}") for number in range(3)]
+    monkeypatch.setattr(restores, "MOST_NOTEBOOKS_AT_ONCE", 2)
+    world.process(seen := _Workspace())
+    planned = at_once(world, folder=ROOT, at="latest", dry_run=True)
+    assert (planned["status"], planned["items"], seen.calls) == ("running", [], 0)
+    found = finish(world, planned["id"])
+    assert (found["status"], [item["path"] for item in found["items"]]) == ("planned", paths)
+    assert seen.calls
+    monkeypatch.setattr(restores, "MOST_NOTEBOOKS_AT_ONCE", 3)
+    assert at_once(world, folder=ROOT, at="latest", dry_run=True)["status"] == "planned"
+
+
+def test_a_page_of_a_restore_is_what_it_was_asked_for(world: World) -> None:
+    paths = [_note(world, f"job {number}") for number in range(5)]
+    done = restore(world, folder=ROOT, at="latest")
+    pages = [world.app.restores.get(done["id"], limit=2, offset=offset)["items"] for offset in (0, 2, 4, 10**9)]
+    assert [[item["path"] for item in page] for page in pages] == [paths[:2], paths[2:4], paths[4:], []]
 
 
 def test_a_plan_serves_only_what_it_was_made_for(world: World) -> None:

@@ -11,15 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.recovery import MIX, THINK_SECONDS
 from functions.gate import MOST_PARAMETERS
 from functions.requests import MOST_BODY_BYTES
+from functions.route_rights import ROUTES
 from local.memory.clock import ManualClock
 from local.memory.storage import MemoryBlobs
-from shared.domain.access import Caller
+from shared.domain.access import Caller, Pace
 from shared.domain.audit import AuditAction
 from shared.services.access.form_tokens import KEY, FormOutdated, FormTokens
 from shared.services.access.request_rate import MOST_CALLERS, RequestRate
 from shared.services.audit.trail import AuditTrail
+from shared.settings import Settings
 from shared.wiring import services
 from tests.pages_site import LOAD, Seen, Site
 from tests.signed_in import IN_AZURE, code_of, http_functions, principal, send, set_up
@@ -207,12 +210,44 @@ def test_who_asks_too_often_waits_and_others_do_not(site: Site, azure: str, monk
     assert statuses == [200] * 10 + [429] * 2
     refused = send("get_status", OPERATOR)
     assert (code_of(refused), refused.headers["Retry-After"]) == ("too_many_requests", "6")
-    page = send("page_browse", OPERATOR)
+    page = send("page_history", OPERATOR, params={"path": LOAD})
     assert (page.status_code, page.mimetype, page.headers["Retry-After"]) == (429, "text/html", "6")
     assert send("get_status", principal("Backup.Reader", name="bob@example.com")).status_code == 200
     assert send("get_health", OPERATOR).status_code == 200
     site.world.clock.sleep(6)
     assert [send("get_status", OPERATOR).status_code for _ in range(2)] == [200, 429]
+
+
+COSTLY = {
+    *("find_notebooks", "page_browse", "get_content", "get_diff", "page_preview", "page_compare", "page_restore"),
+    *("get_change_report", "get_listing", "get_parity", "get_audit", "get_audit_verify", "get_doctor"),
+}
+"""What is read from Git or the workspace, compared, searched, reported or planned while somebody waits."""
+BENCHMARK = {"versions": "get_versions", "content": "get_content", "diff": "get_diff", "restore": "start_restore"}
+
+
+def test_every_route_has_the_pace_of_what_it_takes() -> None:
+    for name, (method, _, _) in http_functions().items():
+        pace = Pace.CHANGE if method == "POST" else Pace.COSTLY if name in COSTLY else Pace.READ
+        assert (name, ROUTES[name].pace) == (name, pace)
+    assert ROUTES.keys() >= COSTLY
+
+
+def test_what_is_costly_is_counted_apart_from_what_is_read(azure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(monkeypatch, BACKUP_REQUESTS_PER_MINUTE="12")
+    statuses = [send("get_content", OPERATOR, params={"path": LOAD}).status_code for _ in range(4)]
+    assert statuses == [200] * 3 + [429]
+    assert [send("get_versions", OPERATOR, params={"path": LOAD}).status_code for _ in range(13)] == [200] * 12 + [429]
+
+
+def test_fifty_people_who_restore_at_once_wait_for_no_pace() -> None:
+    """Each does all that a person of the benchmark does in turn, six times as fast, for five minutes."""
+    clock = ManualClock()
+    rate = RequestRate(clock, Settings.model_fields["requests_a_minute"].default)
+    for number in range(300 * len(MIX)):
+        route = BENCHMARK[MIX[number % len(MIX)]]
+        assert [who for who in range(50) if rate.wait(str(who), ROUTES[route].pace)] == []
+        clock.sleep(THINK_SECONDS / len(MIX))
 
 
 def test_what_changes_something_is_counted_apart_and_sooner(azure: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,19 +285,19 @@ def test_nobody_gets_more_than_a_bucket_and_what_flows_in(steps: list[tuple[int,
     taken = [0, 0, 0]
     for who, pause in steps:
         clock.sleep(pause)
-        wait = rate.wait(str(who), changes=False)
+        wait = rate.wait(str(who), Pace.READ)
         taken[who] += wait == 0
         assert taken[who] <= a_minute * (1 + (clock.monotonic() - start) / 60) + 1e-6
         if wait:
             clock.sleep(wait)
-            assert rate.wait(str(who), changes=False) == 0
+            assert rate.wait(str(who), Pace.READ) == 0
             taken[who] += 1
 
 
 def test_buckets_are_bounded() -> None:
     rate = RequestRate(ManualClock(), 10)
     for n in range(MOST_CALLERS + 100):
-        rate.wait(str(n), changes=False)
+        rate.wait(str(n), Pace.READ)
     assert len(rate) == MOST_CALLERS
 
 

@@ -11,6 +11,7 @@ from functions.pages import MOST_LISTED
 from shared import wiring
 from tests.names import HOSTILE_NAMES
 from tests.pages_site import LOAD, Seen, Site, address, back_up, write
+from tests.signed_in import set_up
 
 CODE = "k&y=\"'<>"
 NAMES = [
@@ -143,7 +144,11 @@ def test_a_restore_is_not_made_twice_by_loading_its_page_again(site: Site, past:
     assert len(wiring.services().restores.recent(50)) == before
 
 
-def test_every_page_leads_on_and_no_name_or_content_gets_out_of_its_place(site: Site) -> None:
+def test_every_page_leads_on_and_no_name_or_content_gets_out_of_its_place(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody opens every page at once.
+    set_up(monkeypatch, BACKUP_REQUESTS_PER_MINUTE="1000000")
     for n, name in enumerate(NAMES):
         write(site.world, f"/Clients/{name}/{name}", f"{HOSTILE_CODE}{n}", ("PYTHON", "SQL", "SCALA", "R")[n % 4])
     commit = back_up(site.world)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.domain.access import ANONYMOUS, GRANTS, ON_THIS_MACHINE, Caller, Right
+from shared.domain.access import ANONYMOUS, GRANTS, ON_THIS_MACHINE, Caller, Pace, Right
 from shared.domain.folder_scopes import FolderMap, Scope
 from shared.domain.principal import HEADER, MalformedPrincipal, caller_of
 from shared.errors import BackupError
@@ -95,9 +95,9 @@ class AccessService:
         if not caller.may(right):
             raise RoleMissing(name=caller.name, roles=", ".join(roles_with(right)))
 
-    def slow_down(self, key: str, name: str, *, changes: bool) -> None:
+    def slow_down(self, key: str, name: str, pace: Pace) -> None:
         """Count a request of a caller. Raises `TooManyRequests` where there were too many."""
-        seconds = self._rate.wait(key, changes=changes)
+        seconds = self._rate.wait(key, pace)
         if seconds:
             raise TooManyRequests(name=name, seconds=seconds)
 

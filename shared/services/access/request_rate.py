@@ -8,11 +8,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from shared.clock import Clock
+from shared.domain.access import Pace
 
 MOST_CALLERS = 10_000
 """Buckets in memory; of more, the one that was used longest ago is forgotten."""
-CHANGES_SHARE = 10
-"""Requests that change something are allowed a tenth as often."""
+SHARES = {Pace.READ: 1, Pace.COSTLY: 4, Pace.CHANGE: 10}
+"""By how much less often requests of a pace are allowed: each pace has a bucket of its own."""
 SECONDS_A_MINUTE = 60.0
 
 
@@ -27,20 +28,20 @@ class RequestRate:
 
     def __init__(self, clock: Clock, a_minute: int) -> None:
         self._clock, self._most = clock, float(a_minute)
-        self._buckets: OrderedDict[tuple[str, bool], _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, Pace], _Bucket] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many callers are counted."""
         return len(self._buckets)
 
-    def wait(self, key: str, *, changes: bool) -> int:
+    def wait(self, key: str, pace: Pace) -> int:
         """Take a token; 0, or the whole seconds until there is one."""
-        now, most = self._clock.monotonic(), max(self._most / (CHANGES_SHARE if changes else 1), 1.0)
+        now, most = self._clock.monotonic(), max(self._most / SHARES[pace], 1.0)
         rate = most / SECONDS_A_MINUTE
         with self._lock:
-            bucket = self._buckets.pop((key, changes), None) or _Bucket(most, now)
-            self._buckets[key, changes] = bucket
+            bucket = self._buckets.pop((key, pace), None) or _Bucket(most, now)
+            self._buckets[key, pace] = bucket
             if len(self._buckets) > MOST_CALLERS:
                 self._buckets.popitem(last=False)
             bucket.tokens, bucket.at = min(most, bucket.tokens + (now - bucket.at) * rate), now

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import astuple
 from datetime import UTC, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 
 from shared.clock import Clock
@@ -99,10 +100,10 @@ class HistoryService:
             raise NotInBackup(path=path, at="any time")
         return found
 
-    def below(self, folder: str, sequence: int) -> list[IndexedVersion]:
-        """The notebooks that a folder held, at any depth."""
+    def below(self, folder: str, sequence: int, most: int | None = None, *, after: str = "") -> list[IndexedVersion]:
+        """The notebooks that a folder held, at any depth, in path order: `most` of those above `after`."""
         self._refresh()
-        return list(self._index.below(folder.rstrip("/"), sequence))
+        return list(islice(self._index.below(folder.rstrip("/"), sequence, after), most))
 
     def children(
         self, folder: str, sequence: int, limit: int | None = None, offset: int = 0
@@ -111,10 +112,13 @@ class HistoryService:
         self._refresh()
         return self._index.children(folder.rstrip("/"), sequence, limit, offset)
 
-    def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
-        """Notebooks whose path holds a text."""
+    def find(
+        self, text: str, *, deleted: bool, limit: int, shows: Callable[[str], bool] = lambda _: True
+    ) -> list[IndexedVersion]:
+        """Notebooks whose path holds a text: `limit` of those whose path `shows` lets through."""
         self._refresh()
-        return self._index.find(text, deleted=deleted, limit=limit)
+        found = self._index.find(text, deleted=deleted)
+        return list(islice((one for one in found if shows(one.version.path)), limit))
 
     def unattributed(self, since_ms: int) -> list[IndexedVersion]:
         """Versions of the backups since then (Unix milliseconds) whose author nobody knew."""

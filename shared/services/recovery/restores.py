@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 from shared.clock import Clock
@@ -40,6 +40,8 @@ AT_ONCE = 1
 """Restores of so many notebooks are done while the caller waits."""
 MOST_PLANNED_AT_ONCE = 200
 """Folders that a plan may have to list while the caller waits."""
+MOST_NOTEBOOKS_AT_ONCE = 2_000
+"""Notebooks that such a plan may have; one of more is made by a step, as the restore itself is."""
 SHOWN_AT_ONCE = 200
 MOST_ERROR_CHARACTERS = 1_000
 _CHANGED = "somebody edited it after the restore: undo with `force` to overwrite that"
@@ -174,8 +176,8 @@ class RestoreService:
 
     def _answer(self, restore: Restore, limit: int, offset: int, outcome: str | None) -> Json:
         found = ((item, result) for item, result in self._pairs(restore) if _is(result, outcome))
-        items = [_shown(item, result) for _, (item, result) in zip(range(offset + limit), found, strict=False)]
-        return {**summary(restore.id, restore.row), **_asked(restore.request), "items": items[offset:]}
+        items = [_shown(item, result) for item, result in islice(found, offset, offset + limit)]
+        return {**summary(restore.id, restore.row), **_asked(restore.request), "items": items}
 
     def _needs_long(self, request: RestoreRequest) -> bool:
         """Whether planning may take longer than a caller waits."""
@@ -185,8 +187,9 @@ class RestoreService:
             return len(request.paths) > MOST_PLANNED_AT_ONCE
         if request.remove_extra:
             return True
-        found = self._history.below(request.folder, request.sequence)
-        return len({v.version.path.rpartition("/")[0] for v in found}) > MOST_PLANNED_AT_ONCE
+        found = self._history.below(request.folder, request.sequence, MOST_NOTEBOOKS_AT_ONCE + 1)
+        folders = {v.version.path.rpartition("/")[0] for v in found}
+        return len(found) > MOST_NOTEBOOKS_AT_ONCE or len(folders) > MOST_PLANNED_AT_ONCE
 
     def _plan(self, restore: Restore) -> None:
         """Make the plan, unless it stands."""

@@ -11,8 +11,6 @@ from shared.services.access.decisions import AccessService, OutsideFolders
 from shared.services.recovery.history import HistoryService
 
 SETTING = "BACKUP_READ_FOLDERS"
-_MORE = 4
-"""By how much more is asked for where too much of what was found is outside."""
 
 
 class ScopedHistory:
@@ -45,13 +43,7 @@ class ScopedHistory:
 
     def find(self, text: str, *, deleted: bool, limit: int) -> list[IndexedVersion]:
         """See `HistoryService.find`: as many as `limit`, whatever else is found outside."""
-        asked = limit
-        while True:
-            found = self._history.find(text, deleted=deleted, limit=asked)
-            inside = self._inside(found)
-            if len(inside) >= limit or len(found) < asked:
-                return inside[:limit]
-            asked *= _MORE
+        return self._history.find(text, deleted=deleted, limit=limit, shows=self._scope.holds_notebook)
 
     def versions(self, path: str) -> list[IndexedVersion]:
         """See `HistoryService.versions`: those from a time when the notebook was elsewhere are left out."""

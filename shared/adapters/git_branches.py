@@ -238,9 +238,9 @@ class GitBranches:
 
     def _bring(self, commits: Sequence[str], *how: str) -> None:
         """Fetch commits; where the remote does not hold one of them, the others."""
-        arguments = ["fetch", *how, "--depth=1", "--filter=blob:none", "--no-tags", "--no-write-fetch-head", "--quiet"]
+        arguments = [*how, "--depth=1", "--filter=blob:none", "--no-tags", "--no-write-fetch-head", "--quiet"]
         try:
-            self._mirror.remote("fetch commits", *arguments, "origin", *commits)
+            self._mirror.fetch("fetch commits", *arguments, "origin", *commits)
         except RepositoryError:
             if len(commits) > 1:
                 for commit in commits:

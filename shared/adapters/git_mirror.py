@@ -29,8 +29,8 @@ _PLAIN = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
 NO_NEGOTIATION = ["-c", "fetch.negotiationAlgorithm=noop"]
 MOST_LISTED_BYTES = 192 * 2**20
 """A tree of 1,000,000 files with names of some 100 characters."""
-_ASKING_BYTES = 16 * 2**20
-"""What a request for blobs may have at once: git takes that much memory before it asks."""
+_SMALL_REQUESTS = ["-c", f"http.postBuffer={16 * 2**20}"]
+"""For what fetches: git takes that much memory before it asks."""
 _STREAMED_FROM = "16m"
 """A blob that is larger is inflated part by part, and is no base of a delta: a source notebook has 10 MB at most."""
 _WINDOW_MEMORY = "64m"
@@ -104,7 +104,10 @@ class GitMirror:
 
     def remote_listing(self, action: str, *arguments: str) -> bytes:
         """As `listing`, by a command that brings objects that are missing here."""
-        return self._with_authorization(lambda env: self.listing(action, *arguments, environment=env))
+        small = [*_SMALL_REQUESTS, *arguments]
+        return self._with_authorization(
+            lambda env: self.listing(action, *small, environment={**env, **self.bounded_memory})
+        )
 
     def run(
         self, action: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: Path | None = None
@@ -159,10 +162,14 @@ class GitMirror:
             listed.flush()
             self.fetch_blobs(Path(listed.name))
 
+    def fetch(self, action: str, *arguments: str) -> None:
+        """Fetch the trees of some commits, which people may have made: git ends rather than take much memory."""
+        self.remote(action, *_SMALL_REQUESTS, "fetch", *arguments, environment=self.bounded_memory)
+
     def fetch_blobs(self, listed: Path, environment: Mapping[str, str] | None = None) -> None:
         """Fetch the blobs whose ids are in a file, one a line. What is large goes to the disk without being held."""
         # Naming what the mirror has would make the server leave out the very blobs that are asked for.
-        arguments = [*NO_NEGOTIATION, "-c", f"http.postBuffer={_ASKING_BYTES}", "fetch", "--no-write-fetch-head"]
+        arguments = [*NO_NEGOTIATION, *_SMALL_REQUESTS, "fetch", "--no-write-fetch-head"]
         arguments += ["--no-tags", "--quiet", "--filter=blob:none", "--stdin", "origin"]
         self.remote("fetch blobs", *arguments, environment={**self.bounded_memory, **(environment or {})}, stdin=listed)
 

@@ -63,7 +63,7 @@ class GitRepository:
             return None
         if not self._mirror.has(f"{head}^{{tree}}"):
             target = f"+{self._ref}:refs/remotes/origin/head"
-            self._mirror.remote("fetch the branch", "fetch", "--depth=1", "--filter=blob:none", *_SHORT, target)
+            self._mirror.fetch("fetch the branch", "--depth=1", "--filter=blob:none", *_SHORT, target)
         self._drop_private()
         return head
 
@@ -71,7 +71,7 @@ class GitRepository:
         """See `Repository.tree`."""
         check_ids(commit)
         if not self._mirror.has(f"{commit}^{{tree}}"):
-            self._mirror.remote("fetch a commit", "fetch", "--depth=1", "--filter=blob:none", *_SHORT, commit)
+            self._mirror.fetch("fetch a commit", "--depth=1", "--filter=blob:none", *_SHORT, commit)
         data = self._mirror.listing("read a tree", "ls-tree", "-r", "-z", "--full-tree", commit)
         rows = (line.split(b"\t", 1) for line in data.split(b"\0") if line)
         return {name.decode("utf-8", "surrogateescape"): meta.split()[2].decode() for meta, name in rows}
@@ -137,7 +137,7 @@ class GitRepository:
         if self._remote_head() is not None or not self._held_by_remote(commit):
             return False
         if not self._mirror.has(commit):
-            self._mirror.remote("fetch a commit", "fetch", "--depth=1", "--filter=blob:none", *_SHORT, commit)
+            self._mirror.fetch("fetch a commit", "--depth=1", "--filter=blob:none", *_SHORT, commit)
         with self._own_objects() as (folder, environment):
             # The server has all of it: it is asked what it has, and the mirror's shallow end is left unsaid.
             (folder / "shallow").touch()

@@ -93,6 +93,18 @@ def test_git_ends_rather_than_take_more_memory_than_it_may(remote: Path, tmp_pat
             mirror.bring_blobs([blob])
 
 
+def test_git_ends_rather_than_hold_a_folder_of_very_many_files(remote: Path, tmp_path: Path) -> None:
+    blob = _git(remote, "hash-object", "-w", "--stdin", given=b"x")
+    rows = (f"100644 blob {blob}\t{number:06}{'0' * 30}\n" for number in range(100_000))
+    commit = _push(remote, _git(remote, "mktree", given="".join(rows).encode()))
+    little = GitMirror(f"file://{remote}", tmp_path / "little", lambda: "Basic eDp4", most_held="4m")
+    with pytest.raises(RepositoryError, match="over limit"):
+        little.fetch("fetch a commit", "--depth=1", "--filter=blob:none", "--quiet", "origin", commit)
+    repository = GitRepository(f"file://{remote}", "main", tmp_path / "mirror", lambda: "Basic eDp4")
+    assert repository.fetch() == commit
+    assert len(repository.tree(commit)) == 100_000
+
+
 def test_a_tree_of_more_files_than_can_be_is_not_listed(remote: Path, tmp_path: Path) -> None:
     """Each folder holds the one below it ten times: ten objects, 10,000,000,000 files."""
     blob = _git(remote, "hash-object", "-w", "--stdin", given=b"x")

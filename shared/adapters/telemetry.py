@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from shared.redaction import redact
 
 SERVICE = "notebook-backup"
 FLUSH_MILLISECONDS = 5_000
+RESOURCE_ENVELOPES = "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED"
 _LEVELS = {
     logging.DEBUG: SeverityNumber.DEBUG,
     logging.INFO: SeverityNumber.INFO,
@@ -67,6 +69,9 @@ def to_azure_monitor(connection: str, credential: Any | None, interval_seconds: 
         AzureMonitorTraceExporter,
     )
 
+    # The exporter of spans would ask the process's tracer provider for its resource: there is none, and each export
+    # would log an error with a traceback. The exporter knows no other switch.
+    os.environ.setdefault(RESOURCE_ENVELOPES, "true")
     options: dict[str, Any] = {"connection_string": connection, "disable_offline_storage": True}
     if credential is not None:
         options["credential"] = credential

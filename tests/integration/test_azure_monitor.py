@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.ingestion import Envelope, Ingestion
-from shared.adapters.telemetry import Exports, OpenTelemetry, to_azure_monitor
+from shared.adapters.telemetry import RESOURCE_ENVELOPES, Exports, OpenTelemetry, to_azure_monitor
 
 RUN = "20261124T023000Z-3fa9"
 
@@ -17,12 +17,16 @@ RUN = "20261124T023000Z-3fa9"
 def envelopes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[Envelope]]]:
     """A connection string, and what comes by it."""
     monkeypatch.setenv("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")
+    monkeypatch.setenv(RESOURCE_ENVELOPES, "")
+    monkeypatch.delenv(RESOURCE_ENVELOPES)
     found: list[Envelope] = []
     with Ingestion(found.append) as server:
         yield server.connection_string, found
 
 
-def test_figures_traces_and_logs_reach_application_insights(envelopes: tuple[str, list[Envelope]]) -> None:
+def test_figures_traces_and_logs_reach_application_insights(
+    envelopes: tuple[str, list[Envelope]], caplog: pytest.LogCaptureFixture
+) -> None:
     connection, found = envelopes
     telemetry = OpenTelemetry(to_azure_monitor(connection, None, 3_600))
     telemetry.take_logs()
@@ -41,3 +45,4 @@ def test_figures_traces_and_logs_reach_application_insights(envelopes: tuple[str
     assert by_kind["MessageData"]["message"] == "something"
     operations = {e["tags"].get("ai.operation.id") for e in found if "MetricData" not in str(e["data"])}
     assert len(operations) == 1, "the log record is in the span's trace"
+    assert [r.getMessage() for r in caplog.records if r.name.startswith("azure.") and r.levelno >= logging.ERROR] == []

@@ -129,12 +129,13 @@ def test_the_domain_is_pure() -> None:
 
 
 def test_nothing_but_settings_and_command_line_reads_the_environment() -> None:
-    """`git_library` writes to it: GitPython can be told in no other way what to do while it is loaded."""
+    """Two write to it: GitPython while it is loaded, and the exporter of spans, can be told in no other way."""
     readers = [f for f in _modules("shared") if "os.environ" in f.read_text()]
     assert {f.relative_to(ROOT).as_posix() for f in readers} == {
         "shared/cli/client.py",
         "shared/cli/setup_engine.py",
         "shared/adapters/git_library.py",
+        "shared/adapters/telemetry.py",
     }
 
 

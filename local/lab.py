@@ -8,6 +8,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import requests
@@ -18,12 +19,14 @@ from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 from local.app import wait_for_new_run
 from local.azure.embedded import EmbeddedAzure
 from local.azure.entra import AZURE_DEVOPS
+from local.processes import StartFailed
 from local.system import LocalSystem
 from shared.cli import Client, follow
 from shared.domain.names import parse_file
 
 LONG_AGO, LONG_AGO_RUN = "2020-01-01T00:00:00+00:00", "20200101T000000Z-0000"
 MOST_SOURCE_BYTES = 10_485_760
+MOST_SECONDS_TO_TELL = 60
 SOURCES = (".py", ".sql", ".scala", ".r")
 
 
@@ -40,11 +43,13 @@ class Lab:
         return Client(self.system.url, self.system.key)
 
     def back_up(self) -> dict[str, Any]:
-        """One run by the timer function, to its end."""
+        """One run by the timer function, to its end, and what follows it: its mail, its tags and their records."""
         before = {r["run_id"] for r in self.client.call("GET", "runs")["runs"]}
         self.system.fire_timer("daily_backup")
         run_id = wait_for_new_run(self.client, before)["run_id"]
-        return follow(self.client, run_id, show=False)
+        ended = follow(self.client, run_id, show=False)
+        self._wait_till_told(run_id)
+        return ended
 
     def let_time_pass(self) -> None:
         """What a dead host leaves behind runs out: its blob lease, its run's lease, the watchdog's patience."""
@@ -66,6 +71,15 @@ class Lab:
         connection = self.system.settings["AzureWebJobsStorage"]
         with TableServiceClient.from_connection_string(connection) as tables:
             return str(tables.get_table_client("checkpoints").get_entity("backup", "current")["commit"])
+
+    def _wait_till_told(self, run_id: str) -> None:
+        deadline = monotonic() + MOST_SECONDS_TO_TELL
+        connection = self.system.settings["AzureWebJobsStorage"]
+        with TableServiceClient.from_connection_string(connection) as tables:
+            while not tables.get_table_client("runs").get_entity("run", run_id).get("told"):
+                if monotonic() > deadline:
+                    raise StartFailed(f"run {run_id} ended, and was not told of within {MOST_SECONDS_TO_TELL} s")
+                sleep(0.05)
 
     @staticmethod
     def _age(tables: TableServiceClient) -> None:

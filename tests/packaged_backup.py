@@ -88,7 +88,7 @@ def asked_of_git(repository: Any, when: datetime) -> dict[str, Any]:
         "contains": [repository.contains(head, c.commit) for c in commits],
         "one blob": len(dict(repository.blobs(blobs[:1]))),
         "many blobs": len(dict(repository.blobs(blobs[:MANY_BLOBS]))),
-        "touched": len(repository.touched(head, "Backup-Run")),
+        "own files": len(repository.own_files(head)),
         "message": repository.message(head),
         "messages": len(repository.messages_with(head, "Backup-Run: ")),
         "common": repository.branches().common(by_hand, head) == head,

@@ -11,8 +11,8 @@ from local.memory.commits import MemoryCommit, Tree, place, remove
 from local.memory.server import MemoryServer
 from local.memory.tags import MemoryTags
 from shared.adapters.git_ids import check_ids
-from shared.domain.audit_anchors import ToldCommit
 from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
+from shared.domain.own_commits import ToldCommit, has_own_form
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import FileChange, GitCommit, PointFile, Signature, WriteFile
 
@@ -144,12 +144,12 @@ class MemoryRepository:
         check_ids(head, commit)
         return any(name == commit for name, _ in self._remote.history(head))
 
-    def touched(self, head: str, trailer: str) -> set[str]:
-        """See `Repository.touched`."""
+    def own_files(self, head: str) -> set[str]:
+        """See `Repository.own_files`."""
         check_ids(head)
         found: set[str] = set()
         for _, commit in self._remote.history(head):
-            if f"\n{trailer}: " in commit.message:
+            if has_own_form(commit.message):
                 before = self._remote.commits[commit.parent].tree if commit.parent else {}
                 found |= {file for file, blob in commit.tree.items() if before.get(file) != blob}
         return found

@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import IO
 
+from shared.errors import RepositoryError
 from shared.protocols import FileChange, GitCommit
 
 _HEADER = b"\x01"
@@ -29,6 +31,7 @@ _EDITS = (
     *("log", "--reverse", "--topo-order", "--diff-merges=off", "--root", "--raw", "--no-abbrev", "-z", "--no-renames"),
 )
 """For commits of people, a merge without its changes: those of what it merged are told."""
+_RAW_FIELDS = 5
 _READ_BYTES, MOST_MESSAGE_BYTES = 2**20, 8 * 2**20
 
 
@@ -62,7 +65,10 @@ class GitLog:
         return [*_EDITS, self._form("%at")]
 
     def read(self, output: IO[bytes]) -> Iterator[GitCommit]:
-        """The commits that were told. A name that is no UTF-8 has its bytes as surrogates."""
+        """The commits that were told. A name that is no UTF-8 has its bytes as surrogates.
+
+        Raises `RepositoryError` where the output is cut.
+        """
         tokens = _tokens(output)
         header: bytes | None = None
         changes: list[FileChange] = []
@@ -117,8 +123,10 @@ def _tokens(output: IO[bytes]) -> Iterator[bytes]:
 
 def _change(meta: bytes, tokens: Iterator[bytes]) -> FileChange:
     """A raw line is `:mode mode blob blob status`, then its file, or two of them where it was moved."""
-    _, _, _, blob, status = meta.split()
-    file = next(tokens).decode("utf-8", "surrogateescape")
-    if status.startswith(b"R"):
-        return FileChange(next(tokens).decode("utf-8", "surrogateescape"), blob.decode(), file)
-    return FileChange(file, None if status == b"D" else blob.decode())
+    fields = meta.split()
+    status = fields[-1]
+    names = [name.decode("utf-8", "surrogateescape") for name in islice(tokens, 2 if status.startswith(b"R") else 1)]
+    if len(fields) != _RAW_FIELDS or not names or (status.startswith(b"R") and len(names) != 2):
+        raise RepositoryError(action="read the history", detail="git's answer ends in the middle of a change")
+    blob = None if status == b"D" else fields[3].decode()
+    return FileChange(names[-1], blob, names[0] if names[1:] else None)

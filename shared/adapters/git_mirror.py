@@ -91,16 +91,32 @@ class GitMirror:
 
         A push of some kilobytes can hold a tree of more files than there is memory for. Raises `RepositoryError`.
         """
-        with self.process(*arguments, environment={**_PLAIN, **(environment or {})}) as (process, _, output):
+        with self.stream(action, *arguments, environment=environment) as output:
             data = output.read(self._most_listed + 1)
             if len(data) > self._most_listed:
-                process.kill()
                 detail = f"there is more of it than {self._most_listed // 2**20} MB"
                 raise RepositoryError(action=action, detail=detail)
+        return data
+
+    @contextmanager
+    def stream(self, action: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+        """What a git command prints, of any length, as it comes.
+
+        Raises `RepositoryError` where the command fails: what was read until then is not all of it. A block that
+        leaves some of it unread learns no such thing.
+        """
+        with self.process(*arguments, environment={**_PLAIN, **(environment or {})}) as (process, _, output):
+            try:
+                yield output
+            except BaseException:
+                process.kill()
+                raise
+            if output.read(1):
+                process.kill()
+                return
             said = process.stderr.read()
             if status := process.wait():
                 raise RepositoryError(action=action, detail=_shortened(said.decode("utf-8", "replace"), status))
-        return data
 
     def remote_listing(self, action: str, *arguments: str) -> bytes:
         """As `listing`, by a command that brings objects that are missing here."""

@@ -19,8 +19,9 @@ from shared.adapters.git_objects import GitObjects
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
 from shared.adapters.git_stream import commit_stream
 from shared.adapters.git_tags import GitTags
-from shared.domain.audit_anchors import ToldCommit
+from shared.domain.commits import RUN_TRAILER
 from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
+from shared.domain.own_commits import ToldCommit, has_own_form
 from shared.errors import RemoteMoved, RepositoryError
 from shared.protocols import GitCommit, PointFile, Signature, WriteFile
 
@@ -156,28 +157,23 @@ class GitRepository:
             return False
         return commit in self._mirror.text("read the history", "rev-list", head).split()
 
-    def touched(self, head: str, trailer: str) -> set[str]:
-        """See `Repository.touched`."""
+    def own_files(self, head: str) -> set[str]:
+        """See `Repository.own_files`."""
         check_ids(head)
         self._deepen("--refetch", "--filter=blob:none")
-        arguments = [
-            "log",
-            "--format=",
-            "--name-only",
-            "-z",
-            "--no-renames",
-            "--diff-filter=AM",
-            f"--grep=^{trailer}: ",
-        ]
-        data = self._mirror.listing("read the history", *arguments, "--root", head)
-        return {name.decode("utf-8", "surrogateescape").lstrip("\n") for name in data.split(b"\0") if name.strip(b"\n")}
+        log = GitLog()
+        with self._mirror.stream(
+            "read the history", *log.edits, f"--grep=^{RUN_TRAILER}: ", head, environment=_LOCAL_ONLY
+        ) as output:
+            own = (commit for commit in log.read(output) if has_own_form(commit.message))
+            return {change.file for commit in own for change in commit.changes if change.blob}
 
     def history(self, head: str) -> Iterator[GitCommit]:
         """See `Repository.history`."""
         check_ids(head)
         self._deepen("--refetch", "--filter=blob:none")
         log = GitLog()
-        with self._mirror.process(*log.history, head, environment=_LOCAL_ONLY) as (_, _, output):
+        with self._mirror.stream("read the history", *log.history, head, environment=_LOCAL_ONLY) as output:
             yield from log.read(output)
 
     def blobs(self, ids: Iterable[str], most_bytes: int = MOST_NOTEBOOK_BYTES) -> Iterator[tuple[str, bytes]]:

@@ -6,23 +6,12 @@ can be declared as foreign: see docs/decisions/0013-audit-chain.md.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.domain.audit import ANCHOR_TRAILER, AuditHead, anchors_in
-from shared.domain.commits import RUN_TRAILER, SUBJECT_START
-
-_TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): \S.*")
-
-
-@dataclass(frozen=True, slots=True)
-class ToldCommit:
-    """A commit by what it says: `committer` is the address of who committed it."""
-
-    commit: str
-    committer: str
-    message: str
+from shared.domain.commits import SUBJECT_START
+from shared.domain.own_commits import ToldCommit, has_own_form, trailers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +30,8 @@ def own_anchor(commit: ToldCommit, address: str) -> AuditHead | None:
     """The head that a commit names, where it has the form of the backup's own; None otherwise."""
     if commit.committer != address or not commit.message.startswith(SUBJECT_START):
         return None
-    block = _trailers(commit.message)
-    named = [anchors_in(line) for name, line in block if name == ANCHOR_TRAILER]
-    is_run = sum(name == RUN_TRAILER for name, _ in block) == 1
-    return named[0][0] if is_run and len(named) == 1 and named[0] else None
+    named = [anchors_in(line) for name, line in trailers(commit.message) if name == ANCHOR_TRAILER]
+    return named[0][0] if has_own_form(commit.message) and len(named) == 1 and named[0] else None
 
 
 def anchors_of(commits: Iterable[ToldCommit], address: str, foreign: Collection[str] = ()) -> CommitAnchors:
@@ -78,11 +65,3 @@ def without_lost(
             later.add(commit)
     told = {head: tuple(c for c in names if c in later) for head, names in found.named.items() if head != lost}
     return replace(found, named={head: names for head, names in told.items() if names})
-
-
-def _trailers(message: str) -> list[tuple[str, str]]:
-    """The lines of the last paragraph by their names; none where one of them is no trailer, or it is the subject."""
-    lines = [line.rstrip() for line in message.rstrip().split("\n")]
-    begin = max((number for number, line in enumerate(lines) if not line), default=-1) + 1
-    found = [_TRAILER.fullmatch(line) for line in lines[begin:]]
-    return [(match[1], match[0]) for match in found if match] if begin and all(found) else []

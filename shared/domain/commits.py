@@ -17,6 +17,8 @@ RUN_TRAILER = "Backup-Run"
 RESTORE_TRAILER = "Backup-Restore"
 SUBJECT_START = "Back up "
 """What the message of each of the backup's own commits begins with."""
+COPY_SUBJECT_START = "Import the full copy of "
+"""And that of a full copy which was imported."""
 MOST_RESTORES = 100
 """Restores that one commit message names; more are counted."""
 UNKNOWN_MAIL = "unknown@invalid"

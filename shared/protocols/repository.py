@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.audit_anchors import ToldCommit
 from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
+from shared.domain.own_commits import ToldCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ class Repository(Protocol):
         """Whether `commit` is `head` or in its history; False too for one that the remote does not hold."""
         ...
 
-    def touched(self, head: str, trailer: str) -> set[str]:
-        """Files that commits with the trailer `trailer` ever wrote, in the history of `head`."""
+    def own_files(self, head: str) -> set[str]:
+        """Files that the backup's own commits (`has_own_form`) ever wrote, in the history of `head`."""
         ...
 
     def history(self, head: str) -> Iterator[GitCommit]:

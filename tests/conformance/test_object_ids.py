@@ -55,7 +55,7 @@ CALLS: dict[str, Call] = {
     "contains": lambda r, i: r.contains(GOOD, i),
     "contains in": lambda r, i: r.contains(i, GOOD),
     "contains itself": lambda r, i: r.contains(i, i),
-    "touched": lambda r, i: r.touched(i, "Backup-Run"),
+    "own_files": lambda r, i: r.own_files(i),
     "history": lambda r, i: list(r.history(i)),
     "message": lambda r, i: r.message(i),
     "messages with": lambda r, i: r.messages_with(i, "x"),

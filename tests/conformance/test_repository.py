@@ -20,7 +20,7 @@ from tests.servers import TOKEN
 
 WHO = Signature("Notebook Backup", "backup@example.com", datetime(2026, 1, 2, tzinfo=UTC))
 BASIC = "Basic " + base64.b64encode(f":{TOKEN}".encode()).decode()
-MESSAGE = "Back up\n\nBackup-Run: r1\n"
+MESSAGE = "Back up 1 notebook at 2026-01-02 00:00:00 UTC\n\nBackup-Run: r1\n"
 
 
 @dataclass
@@ -236,15 +236,26 @@ def test_a_rewound_branch_does_not_hold_what_it_lost(remote: Remote) -> None:
     assert repository.contains(first, second) is False
 
 
-def test_files_of_the_backup_are_told_from_those_of_people(remote: Remote) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "by hand",
+        f'Revert "{MESSAGE}',
+        f"Merged PR 7: Tidy\n\n{MESSAGE}",
+        f"{MESSAGE}\nand what I think of it\n",
+        f"{MESSAGE}Backup-Run: r2\n",
+    ],
+)
+def test_files_of_the_backup_are_told_from_those_of_people_who_quote_it(remote: Remote, text: str) -> None:
     repository = remote.mirror()
-    _pushed(repository, _write("a.py", b"1"), _write("ü b.py", b"1"))
+    _pushed(repository, _write("a.py", b"1"), _write("ü b.py", b"1"), _write("odd\n.py", b"1"))
+    _pushed(repository, _write("ü b.py", b"2"), deletes=("odd\n.py",))
     remote.person({"README.md": "theirs", "a.py": "theirs"})
     head = str(repository.fetch())
-    commit = repository.build_commit(head, ("a.py",), [_write("c.py", b"3")], "by hand", WHO, WHO)
+    commit = repository.build_commit(head, ("a.py",), [_write("c.py", b"3")], text, WHO, WHO)
     assert commit is not None
     repository.push(commit, head)
-    assert remote.mirror().touched(commit, "Backup-Run") == {"a.py", "ü b.py"}
+    assert remote.mirror().own_files(commit) == {"a.py", "ü b.py", "odd\n.py"}
 
 
 def test_blobs_are_read_in_bulk(remote: Remote) -> None:

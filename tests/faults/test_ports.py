@@ -34,7 +34,7 @@ NOT_CALLED = {
 }
 ANSWERS_WITH_A_BODY = {
     "workspace": {"list", "export", "export_folder", "status"},
-    "repository": {"fetch", "tree", "blobs", "contains", "touched"},
+    "repository": {"fetch", "tree", "blobs", "contains", "own_files"},
     "blobs": {"get", "get_file"},
 }
 CAN_BE_STALE = {

@@ -11,9 +11,10 @@ import pytest
 
 from local.git_server import REPOSITORY
 from shared.adapters.git_mirror import GitMirror
+from shared.adapters.git_program import system_git
 from shared.adapters.git_stream import commit_stream
 from shared.adapters.repository import GitRepository
-from shared.domain.audit_anchors import ToldCommit
+from shared.domain.own_commits import ToldCommit
 from shared.errors import RepositoryError
 from shared.protocols import Signature, WriteFile
 from tests.servers import TOKEN, Serve, Served
@@ -62,6 +63,36 @@ def test_commits_are_told_with_their_committer_wherever_a_merge_brought_them(ser
     found = repository.parents(merged)
     assert found == {merged: (beside, first), beside: (first,), first: ()}
     assert list(found) == [merged, beside, first]
+
+
+_ENDS_EARLY = """#!/bin/sh
+case " $* " in
+*" --raw "*) git "$@" | head -c {cut}; echo broken in between >&2; exit 9 ;;
+*) exec git "$@" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("question", ["history", "own_files"])
+@pytest.mark.parametrize("cut", [0, 500, 10_000])
+def test_a_reading_that_ends_before_its_end_is_an_error(
+    server: Served, tmp_path: Path, question: str, cut: int
+) -> None:
+    program = tmp_path / "git that ends early"
+    program.write_text(_ENDS_EARLY.format(cut=cut))
+    program.chmod(0o755)
+    head = None
+    for number in range(3):
+        whole = _repository(server, tmp_path / "mirror")
+        commit = _commit(whole, head, *(_write(f"{name}-{number}.py", b"12") for name in range(9)))
+        whole.push(commit, head)
+        head = commit
+    assert head is not None
+    url = f"{server.url}/{REPOSITORY}"
+    broken = GitRepository(url, "main", tmp_path / "other", lambda: BASIC, git=system_git(str(program)))
+    assert broken.fetch() == head
+    with pytest.raises(RepositoryError, match=r"broken in between|in the middle of a change"):
+        list(getattr(broken, question)(head))
 
 
 @pytest.mark.parametrize("authorization", [BASIC, f"Bearer {TOKEN}"])

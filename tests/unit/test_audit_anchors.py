@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from shared.domain.audit import AuditHead
-from shared.domain.audit_anchors import CommitAnchors, ToldCommit, anchors_of, own_anchor, without_lost
+from shared.domain.audit_anchors import CommitAnchors, anchors_of, own_anchor, without_lost
 from shared.domain.commit_ids import is_whole_id, parse_ids
+from shared.domain.own_commits import ToldCommit
 
 HEAD = AuditHead(7, "a" * 64)
 ADDRESS = "backup@example.com"

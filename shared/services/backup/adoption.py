@@ -9,6 +9,7 @@ from shared.domain.commits import ATTRIBUTES_FILE, RUN_TRAILER
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.names import parse_file
 from shared.domain.notebooks import MOST_NOTEBOOK_BYTES
+from shared.domain.own_commits import has_own_form, values
 from shared.domain.versions import CommitMark
 from shared.protocols import Repository
 from shared.services.state.manifests import Checkpoint, ManifestStore
@@ -27,26 +28,21 @@ def adopt(repository: Repository, manifests: ManifestStore, root: str) -> tuple[
     head = repository.fetch()
     if head is None:
         return None
-    backups = repository.messages_with(head, f"{RUN_TRAILER}: ")
-    if not backups or any(f"\n{COPY_TRAILER}: " not in text for text in backups):
+    backups = [m for m in repository.messages_with(head, f"{RUN_TRAILER}: ") if has_own_form(m)]
+    if not backups or not all(values(text, COPY_TRAILER) for text in backups):
         return None
-    is_copy = f"\n{COPY_TRAILER}: " in repository.message(head)
+    is_backup = has_own_form(repository.message(head))
     # Numbered as the history numbers them that is read from Git alone, where the head counts, too.
-    mark = CommitMark(len(backups) + (not is_copy), head)
+    mark = CommitMark(len(backups) + (not is_backup), head)
     manifest = _manifest(repository, head, root)
-    saved = manifests.save(mark_run(backups[0]), mark, manifest, None)
+    saved = manifests.save(values(backups[0], RUN_TRAILER)[0], mark, manifest, None)
     reason = f"the branch begins with {len(backups)} imported copies, and the backup goes on from them"
     return saved, Notice(head, "history_adopted", reason)
 
 
-def mark_run(message: str) -> str:
-    """The run id that a commit names."""
-    return message.partition(f"\n{RUN_TRAILER}: ")[2].partition("\n")[0]
-
-
 def _manifest(repository: Repository, head: str, root: str) -> Manifest:
     tree = repository.tree(head)
-    files = sorted(repository.touched(head, RUN_TRAILER) & tree.keys() - {ATTRIBUTES_FILE})
+    files = sorted(repository.own_files(head) & tree.keys() - {ATTRIBUTES_FILE})
     measured = {
         blob: (len(data), hashlib.sha256(data).hexdigest())
         for blob, data in repository.blobs((tree[f] for f in files), MOST_NOTEBOOK_BYTES)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.batches import Notice
-from shared.domain.commits import ATTRIBUTES_FILE, RUN_TRAILER
+from shared.domain.commits import ATTRIBUTES_FILE
 from shared.domain.manifest import Manifest
 from shared.domain.planning import BranchState
 from shared.protocols import Repository
@@ -75,7 +75,7 @@ def find_head(repository: Repository, checkpoint: Checkpoint | None) -> Head:
     if repository.contains(head, checkpoint.commit):
         return Head(head, tree)
     files = {e.file for e in checkpoint.manifest.values()}
-    strays = repository.touched(head, RUN_TRAILER) & tree.keys() - files - {ATTRIBUTES_FILE}
+    strays = repository.own_files(head) & tree.keys() - files - {ATTRIBUTES_FILE}
     return Head(head, tree, frozenset(strays), (_rewritten(head, checkpoint.commit),))
 
 

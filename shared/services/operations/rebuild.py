@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from shared.domain.batches import Notice
-from shared.domain.commits import ATTRIBUTES_FILE, RUN_TRAILER
+from shared.domain.commits import ATTRIBUTES_FILE
 from shared.domain.manifest import Manifest, ManifestEntry
 from shared.domain.names import BadFileName, parse_file
 from shared.domain.notebooks import MOST_NOTEBOOK_BYTES, WorkspaceObject
@@ -74,7 +74,7 @@ class RebuildService:
 
     def _manifest(self, head: str, listing: TreeListing) -> tuple[Manifest, list[Notice]]:
         tree = self._repository.tree(head)
-        ours = self._repository.touched(head, RUN_TRAILER) & tree.keys() - {ATTRIBUTES_FILE}
+        ours = self._repository.own_files(head) & tree.keys() - {ATTRIBUTES_FILE}
         files = assign_files(listing.root, listing.folders, {}, tree.keys() - ours)
         listed = {n.path: n for n in listing.notebooks()}
         owner = {file: listed[path] for path, names in files.items() for file in (names.source, names.jupyter)}

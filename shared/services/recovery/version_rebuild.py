@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from shared.domain.commits import RESTORE_TRAILER, RUN_TRAILER, UNKNOWN_MAIL
 from shared.domain.names import BadFileName, parse_file
+from shared.domain.own_commits import has_own_form, values
 from shared.domain.people import UNKNOWN_NAME
 from shared.domain.versions import CommitMark, CommitVersions, Version, VersionKind
 from shared.protocols import FileChange, GitCommit, Repository
@@ -34,7 +35,7 @@ def versions_from_git(repository: Repository, root: str, upto: CommitMark) -> li
 
 
 def _is_backup(commit: GitCommit) -> bool:
-    return f"\n{RUN_TRAILER}: " in commit.message
+    return has_own_form(commit.message)
 
 
 class _Reader:
@@ -50,13 +51,13 @@ class _Reader:
             for change in person.changes:
                 if change.blob and (version := self._parsed(change.file, change.blob, VersionKind.BRANCH_EDIT)):
                     edits[version.path] = version
-        author, restore = _author(commit), " ".join(_trailers(commit, RESTORE_TRAILER)) or None
+        author, restore = _author(commit), " ".join(values(commit.message, RESTORE_TRAILER)) or None
         changed = _merged([v for change in commit.changes for v in self._changed(change)])
         versions = [replace(v, author=author, restore=restore) for v in changed]
         return CommitVersions(
             mark=mark,
             before=before,
-            run_id=next(iter(_trailers(commit, RUN_TRAILER)), ""),
+            run_id=next(iter(values(commit.message, RUN_TRAILER)), ""),
             committed_at=int(commit.when.timestamp() * 1000),
             message=commit.message.partition("\n")[0],
             author=commit.author,
@@ -88,11 +89,6 @@ class _Reader:
             return None
         path = "/".join((self._root, *parsed.parts))
         return Version(path, kind, file, blob, parsed.language, parsed.format)
-
-
-def _trailers(commit: GitCommit, name: str) -> list[str]:
-    start = f"{name}: "
-    return [line.removeprefix(start) for line in commit.message.split("\n") if line.startswith(start)]
 
 
 def _author(commit: GitCommit) -> str | None:

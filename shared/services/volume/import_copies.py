@@ -14,7 +14,7 @@ from datetime import datetime
 
 from shared.clock import Clock
 from shared.domain.batches import Failure, Notice
-from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, RUN_TRAILER
+from shared.domain.commits import ATTRIBUTES, ATTRIBUTES_FILE, COPY_SUBJECT_START, RUN_TRAILER
 from shared.domain.names import parse_file
 from shared.domain.volume import DatedCopy, dated, moment_of
 from shared.domain.volume_files import files_of
@@ -111,7 +111,7 @@ class VolumeImport:
         names = [name for text in messages for name in _copies_in(text)]
         if options.as_root and any(f"\n{COPY_TRAILER}: " not in text for text in messages):
             raise BranchInUse(head=head[:12])
-        tree, written = self._repository.tree(head), self._repository.touched(head, RUN_TRAILER)
+        tree, written = self._repository.tree(head), self._repository.own_files(head)
         ours = {f: blob for f, blob in tree.items() if f in written and f != ATTRIBUTES_FILE}
         last = max((when for name in names if (when := moment_of(name))), default=None)
         return _Branch(head, ours, set(tree) - set(ours), set(names), last)
@@ -227,7 +227,7 @@ def _message(copy: DatedCopy, root: str, counts: Counter[str], same: list[str]) 
     run = f"{copy.when:%Y%m%dT%H%M%SZ}-volume"
     trailers = [f"{RUN_TRAILER}: {run}", f"Backup-Root: {root}", f"{COPY_TRAILER}: {json.dumps(copy.name)}"]
     trailers += [f"{SAME_TRAILER}: {json.dumps(name)}" for name in same]
-    return f"Import the full copy of {copy.when:%Y-%m-%d %H:%M:%S} UTC\n\n{told}\n\n" + "\n".join(trailers) + "\n"
+    return f"{COPY_SUBJECT_START}{copy.when:%Y-%m-%d %H:%M:%S} UTC\n\n{told}\n\n" + "\n".join(trailers) + "\n"
 
 
 def _copies_in(message: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -27,6 +28,7 @@ from shared.domain.names import parse_file
 LONG_AGO, LONG_AGO_RUN = "2020-01-01T00:00:00+00:00", "20200101T000000Z-0000"
 MOST_SOURCE_BYTES = 10_485_760
 MOST_SECONDS_TO_TELL = 60
+COMMITTER = "durabletask/instances/backup-commit"
 SOURCES = (".py", ".sql", ".scala", ".r")
 
 
@@ -48,7 +50,7 @@ class Lab:
         self.system.fire_timer("daily_backup")
         run_id = wait_for_new_run(self.client, before)["run_id"]
         ended = follow(self.client, run_id, show=False)
-        self._wait_till_told(run_id)
+        self._wait_for_committer()
         return ended
 
     def let_time_pass(self) -> None:
@@ -72,14 +74,13 @@ class Lab:
         with TableServiceClient.from_connection_string(connection) as tables:
             return str(tables.get_table_client("checkpoints").get_entity("backup", "current")["commit"])
 
-    def _wait_till_told(self, run_id: str) -> None:
+    def _wait_for_committer(self) -> None:
+        """It is what tells of a run that is over."""
         deadline = monotonic() + MOST_SECONDS_TO_TELL
-        connection = self.system.settings["AzureWebJobsStorage"]
-        with TableServiceClient.from_connection_string(connection) as tables:
-            while not tables.get_table_client("runs").get_entity("run", run_id).get("told"):
-                if monotonic() > deadline:
-                    raise StartFailed(f"run {run_id} ended, and was not told of within {MOST_SECONDS_TO_TELL} s")
-                sleep(0.05)
+        while requests.get(f"{self.system.url}/{COMMITTER}", timeout=60).status_code == HTTPStatus.ACCEPTED:
+            if monotonic() > deadline:
+                raise StartFailed(f"the committer has not ended {MOST_SECONDS_TO_TELL} s after its run")
+            sleep(0.05)
 
     @staticmethod
     def _age(tables: TableServiceClient) -> None:

@@ -17,6 +17,7 @@ from local.lab import Lab
 from local.system import REPOSITORY, LocalSystem, SystemOptions
 
 NOTEBOOKS = 200
+pytestmark = pytest.mark.xdist_group("costs")
 QUIET_SECONDS = 12.0
 """Much longer than the five seconds in which log records leave."""
 QUEUE_FUNCTIONS = {"plan_run", "export_batch", "send_mail"}

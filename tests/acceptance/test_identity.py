@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 import requests
 
 from local.lab import Lab
@@ -21,6 +22,7 @@ OPTIONS = {
     },
 }
 MOST_SECONDS, POLL_SECONDS = 60, 0.1
+pytestmark = pytest.mark.xdist_group("identity")
 
 
 def _restored(lab: Lab, body: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from local.system import LocalSystem, SystemOptions
 from tests.commands import command, command_json
 
 PROTECTED = "main"
+pytestmark = pytest.mark.xdist_group("pull requests")
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from typing import Any
 
 import typer
 
-from shared.cli.setup import Asked, Walk
-from shared.cli.setup_engine import SetupStopped
-from shared.cli.setup_steps import steps
+from shared.cli.setup.engine import SetupStopped
+from shared.cli.setup.steps import steps
+from shared.cli.setup.walk import Asked, Walk
 from tests.azure_tools import FORBIDDEN, Refused, Tools
 
 ANSWERS = {

@@ -18,12 +18,12 @@ from shared.cli import (
     recovery,
     reports,
     restoring,
-    setup,
     tags,
     volume,
 )
 from shared.cli.client import Client, find_client
 from shared.cli.operations import follow
+from shared.cli.setup import walk as setup
 from shared.cli.terminal import notes, say
 from shared.cli.unexpected import TellingGroup
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from functions.route_rights import ROUTES
-from shared.cli.setup_steps import steps
+from shared.cli.setup.steps import steps
 from shared.domain.access import Right, Role
 from tests.infra.app_functions import triggers
 from tests.infra.bicep import INFRA, Deployment, deploy, parsed

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.cli.setup import Asked, Walk
-from shared.cli.setup_answers import QUESTIONS
-from shared.cli.setup_engine import execute
-from shared.cli.setup_sign_in import ROLES
-from shared.cli.setup_steps import steps
+from shared.cli.setup.answers import QUESTIONS
+from shared.cli.setup.engine import execute
+from shared.cli.setup.sign_in import ROLES
+from shared.cli.setup.steps import steps
+from shared.cli.setup.walk import Asked, Walk
 
 GUIDE = (Path(__file__).resolve().parent.parent.parent / "docs" / "azure-setup.md").read_text()
 FOLDER = Path("/home/you/notebook-backup")

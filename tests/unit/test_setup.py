@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from shared.cli.setup_sign_in import ROLES, role_id
-from shared.cli.setup_steps import PROVIDERS, steps
+from shared.cli.setup.sign_in import ROLES, role_id
+from shared.cli.setup.steps import PROVIDERS, steps
 from tests.setup_machine import ANSWERS, IDS, MADE_FIRST, Machine, write_package
 
 ROOT = Path(__file__).resolve().parent.parent.parent

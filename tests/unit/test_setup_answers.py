@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from shared.cli.setup_answers import QUESTIONS, collected
+from shared.cli.setup.answers import QUESTIONS, collected
 from tests.setup_machine import ANSWERS, Machine
 
 WRONG = {

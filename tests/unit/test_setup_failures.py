@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.setup_failures import known_failures, remedy_for, shortened
+from shared.cli.setup.failures import known_failures, remedy_for, shortened
 from tests.setup_machine import ANSWERS, IDS, Machine
 
 TRACEBACK = 'Traceback (most recent call last):\n  File "/opt/az/cli.py", line 1, in main\n    raise it\n'

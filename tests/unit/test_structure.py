@@ -133,7 +133,7 @@ def test_nothing_but_settings_and_command_line_reads_the_environment() -> None:
     readers = [f for f in _modules("shared") if "os.environ" in f.read_text()]
     assert {f.relative_to(ROOT).as_posix() for f in readers} == {
         "shared/cli/client.py",
-        "shared/cli/setup_engine.py",
+        "shared/cli/setup/engine.py",
         "shared/adapters/git_library.py",
         "shared/adapters/telemetry.py",
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.cli.setup_engine import Values
+from shared.cli.setup.engine import Values
 from shared.domain.mail import is_address
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,20}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from shared.cli.setup_failures import remedy_for, shortened
+from shared.cli.setup.failures import remedy_for, shortened
 
 type Execute = Callable[[list[str], Path, Mapping[str, str]], subprocess.CompletedProcess[str]]
 """Runs a command line in a folder with an environment. Raises `FileNotFoundError` where there is no such command."""

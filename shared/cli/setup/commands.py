@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shared.cli.setup_engine import Command
+from shared.cli.setup.engine import Command
 
 DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from shared.cli.setup_engine import Command, Step, Values
+from shared.cli.setup.engine import Command, Step, Values
 
 ARCHIVE = "package.zip"
 NEEDED = frozenset({"host.json", "function_app.py", "manifest.json"})

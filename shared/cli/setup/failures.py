@@ -1,4 +1,4 @@
-"""What the Azure tools say when something is amiss, and what to do about it: `setup_failures.toml`."""
+"""What the Azure tools say when something is amiss, and what to do about it: `failures.toml`."""
 
 from __future__ import annotations
 

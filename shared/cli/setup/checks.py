@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.cli.setup_commands import AZURE_DEVOPS, DATABRICKS, GRAPH, az, rest
-from shared.cli.setup_engine import Command, Step
+from shared.cli.setup.commands import AZURE_DEVOPS, DATABRICKS, GRAPH, az, rest
+from shared.cli.setup.engine import Command, Step
 
 _MAY_ASSIGN = {"Owner", "User Access Administrator", "Role Based Access Control Administrator"}
 _MAY_MAKE = {"Owner", "Contributor"}

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.cli.setup_checks import cloud_checks, tools_check
-from shared.cli.setup_commands import az
-from shared.cli.setup_engine import Command, Step
-from shared.cli.setup_package import package_step
-from shared.cli.setup_rights import rights_steps
-from shared.cli.setup_sign_in import sign_in_steps
+from shared.cli.setup.checks import cloud_checks, tools_check
+from shared.cli.setup.commands import az
+from shared.cli.setup.engine import Command, Step
+from shared.cli.setup.package import package_step
+from shared.cli.setup.rights import rights_steps
+from shared.cli.setup.sign_in import sign_in_steps
 
 PREMIUM = "elasticPremium"
 NOBODY = "00000000-0000-0000-0000-000000000000"

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.cli.setup_commands import AZURE_DEVOPS, DATABRICKS, NOT_THERE, rest
-from shared.cli.setup_engine import Step
+from shared.cli.setup.commands import AZURE_DEVOPS, DATABRICKS, NOT_THERE, rest
+from shared.cli.setup.engine import Step
 
 _SERVICE_PRINCIPAL = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
 

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.cli.setup_commands import GRAPH, NOT_THERE, az, rest
-from shared.cli.setup_engine import Command, Step
+from shared.cli.setup.commands import GRAPH, NOT_THERE, az, rest
+from shared.cli.setup.engine import Command, Step
 
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 ROLES = {

@@ -11,16 +11,16 @@ from urllib.parse import quote
 import typer
 
 from shared.cli.operations import AsJson
-from shared.cli.setup_answers import GUID, NAME, NOTHING, QUESTIONS, Ask, collected, parameter_complaints, shown
-from shared.cli.setup_engine import Execute, Json, Setup, SetupStopped, State, Step, Values, execute
-from shared.cli.setup_package import ARCHIVE, sources_digest
-from shared.cli.setup_steps import steps
+from shared.cli.setup.answers import GUID, NAME, NOTHING, QUESTIONS, Ask, collected, parameter_complaints, shown
+from shared.cli.setup.engine import Execute, Json, Setup, SetupStopped, State, Step, Values, execute
+from shared.cli.setup.package import ARCHIVE, sources_digest
+from shared.cli.setup.steps import steps
 from shared.cli.sign_in import token_command
 from shared.cli.terminal import notes, plain, print_json
 
 app = typer.Typer()
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 STATE = Path(".local") / "setup"
 
 

@@ -6,9 +6,12 @@ import csv
 import functools
 import io
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -184,7 +187,9 @@ def test_the_order_of_keys_does_not_matter(detail: dict[str, object]) -> None:
     assert canonical(bounded(detail)) == canonical(bounded(backwards))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["\x01" * 10_000, "\ud800" * 10_000, "😀" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["\x01" * 10_000, "\ud800" * 10_000, "😀" * 10_000], ids=["control", "surrogate", "astral"]
+)
 def test_what_is_long_is_cut_with_a_mark_and_fits_a_property(text: str) -> None:
     many = {f"{n:03}{text}": text for n in range(60)}
     record = link(AuditEntry(AuditAction.LISTED, text, text, correlation=text, detail=many, key=text), GENESIS, AT)
@@ -213,6 +218,26 @@ def test_what_is_long_is_cut_with_a_mark_and_fits_a_property(text: str) -> None:
 )
 def test_values_are_written_as_rfc_8785_says(value: object, text: str) -> None:
     assert canonical(value) == text  # type: ignore[arg-type]
+
+
+PLAIN_NAMES = st.text(st.characters(codec="ascii"), max_size=8)
+FINITE = SCALARS.filter(lambda value: not isinstance(value, float) or math.isfinite(value))
+OBJECTS = st.recursive(
+    st.dictionaries(st.one_of(PLAIN_NAMES, HOSTILE), FINITE, max_size=6),
+    lambda inner: st.dictionaries(st.one_of(PLAIN_NAMES, HOSTILE), st.one_of(FINITE, inner), max_size=4),
+    max_leaves=4,
+)
+
+
+@given(OBJECTS)
+def test_an_object_has_one_text_whatever_holds_it(value: dict[str, Any]) -> None:
+    text = canonical(value)
+    # A mapping that is no dict is written member by member.
+    assert text == canonical(MappingProxyType(value))
+    text.encode()
+    read = json.loads(text)
+    assert canonical(read) == text
+    assert list(read) == sorted(read, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"format":1}', "nonsense", '{"format":NaN}'])

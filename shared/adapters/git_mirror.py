@@ -17,7 +17,6 @@ from shared.adapters.identity import renewed
 from shared.errors import RepositoryError
 
 if TYPE_CHECKING:
-    import git
     from git.exc import CommandError
 
 _POST_BUFFER_BYTES = 512 * 2**20
@@ -228,8 +227,10 @@ class GitMirror:
     def _execute(self, arguments: Sequence[str], environment: Mapping[str, str], **options: Any) -> Any:
         """What GitPython gives for a command: its output, or a handle of the process."""
         program = self._program()
-        env = {**program.environment, **environment}
-        return self._open(program).git.execute([program.executable, *arguments], env=env, **options)
+        self._open(program)
+        # By its own path: git would look for another repository above a mirror that is damaged.
+        env = {**program.environment, **environment, "GIT_DIR": str(self.path.absolute())}
+        return gitpython().Git(self.path).execute([program.executable, *arguments], env=env, **options)
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
@@ -243,24 +244,17 @@ class GitMirror:
                 action=action, detail=f"{self._program().executable} cannot be run. {_REMEDY}"
             ) from None
 
-    def _open(self, program: GitProgram) -> git.Repo:
+    def _open(self, program: GitProgram) -> None:
         # Of two threads that find no mirror, one would remove what the other is making.
         with self._opening:
-            return self._opened(program)
+            gitpython().Git.GIT_PYTHON_GIT_EXECUTABLE = program.executable
+            if not (self.path / "HEAD").exists():
+                shutil.rmtree(self.path, ignore_errors=True)
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                gitpython().Repo.init(self.path, bare=True, env=dict(program.environment))
+            self._configure()
 
-    def _opened(self, program: GitProgram) -> git.Repo:
-        library = gitpython()
-        library.Git.GIT_PYTHON_GIT_EXECUTABLE = program.executable
-        if (self.path / "HEAD").exists():
-            repo: git.Repo = library.Repo(self.path)
-        else:
-            shutil.rmtree(self.path, ignore_errors=True)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            repo = library.Repo.init(self.path, bare=True, env=dict(program.environment))
-        self._configure(repo)
-        return repo
-
-    def _configure(self, repo: git.Repo) -> None:
+    def _configure(self) -> None:
         wanted = {
             "remote.origin.url": self._url,
             "remote.origin.promisor": "true",
@@ -280,7 +274,7 @@ class GitMirror:
         marker = self.path / "backup-config"
         if marker.exists() and marker.read_text() == stamp:
             return
-        with repo.config_writer() as writer:
+        with gitpython().Repo(self.path).config_writer() as writer:
             for name, value in wanted.items():
                 section, _, option = name.rpartition(".")
                 writer.set_value(_section(section), option, value)

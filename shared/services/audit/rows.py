@@ -127,11 +127,13 @@ class AuditRows:
         """Append records, and return what the head is then; None where another writer was first."""
         last, day_before = records[-1], state.day_before
         pending = (*state.pending, *records)
-        if not self._go_together(pending):
+        bodies = [encoded(record) for record in pending]
+        if not self._go_together(pending, bodies):
             self.settle(state)
             day_before, pending = day_of(state.at_ms) if state.pending else day_before, tuple(records)
+            bodies = bodies[-len(pending) :]
         row: Row = {"sequence": last.sequence, "hash": last.hash, "at_ms": last.at_ms, "day_before": day_before}
-        row |= {f"p{n:03}": encoded(record) for n, record in enumerate(pending)}
+        row |= {f"p{n:03}": body for n, body in enumerate(bodies)}
         row |= {f"h{n:03}": record.hash for n, record in enumerate(pending)}
         try:
             if state.etag is None:
@@ -142,12 +144,12 @@ class AuditRows:
             return None
         return HeadState(last.head, last.at_ms, day_before, pending, etag)
 
-    def _go_together(self, records: tuple[AuditRecord, ...]) -> bool:
-        """Whether the head may hold all of these for longer."""
+    def _go_together(self, records: tuple[AuditRecord, ...], bodies: list[str]) -> bool:
+        """Whether the head may hold all of these, whose texts are `bodies`, for longer."""
         return (
             len(records) <= self.carried
             and day_of(records[0].at_ms) == day_of(records[-1].at_ms)
-            and sum(units(encoded(record)) for record in records) <= MOST_CARRIED_UNITS
+            and sum(map(units, bodies)) <= MOST_CARRIED_UNITS
         )
 
     def settle(self, state: HeadState) -> None:

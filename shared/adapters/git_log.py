@@ -32,6 +32,8 @@ _EDITS = (
 )
 """For commits of people, a merge without its changes: those of what it merged are told."""
 _RAW_FIELDS = 5
+MOST_CHANGES = 1_000_000
+"""Files that one commit may change to be read: many times the notebooks of a workspace."""
 _READ_BYTES, MOST_MESSAGE_BYTES = 2**20, 8 * 2**20
 
 
@@ -51,8 +53,8 @@ class Edit:
 class GitLog:
     """One reading of `git log`: fields are told apart by a word that nobody who writes a commit can know."""
 
-    def __init__(self) -> None:
-        self._field = uuid.uuid4().hex
+    def __init__(self, most_changes: int = MOST_CHANGES) -> None:
+        self._field, self._most_changes = uuid.uuid4().hex, most_changes
 
     @property
     def history(self) -> list[str]:
@@ -67,7 +69,8 @@ class GitLog:
     def read(self, output: IO[bytes]) -> Iterator[GitCommit]:
         """The commits that were told. A name that is no UTF-8 has its bytes as surrogates.
 
-        Raises `RepositoryError` where the output is cut.
+        Raises `RepositoryError` where the output is cut, and for a commit of more than `most_changes`, which is not
+        held: a push of some kilobytes can make one of more files than there is memory for.
         """
         tokens = _tokens(output)
         header: bytes | None = None
@@ -80,6 +83,9 @@ class GitLog:
                 header, changes = token, []
             elif token.startswith(b":"):
                 changes.append(_change(token, tokens))
+                if len(changes) > self._most_changes:
+                    detail = f"one commit changes more than {self._most_changes:,} files"
+                    raise RepositoryError(action="read the history", detail=detail)
         if header is not None:
             yield self._commit(header, changes)
 

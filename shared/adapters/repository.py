@@ -13,7 +13,7 @@ from pathlib import Path
 from shared.adapters.git_blobs import DirectBlobs
 from shared.adapters.git_branches import GitBranches
 from shared.adapters.git_ids import check_ids
-from shared.adapters.git_log import GitLog
+from shared.adapters.git_log import MOST_CHANGES, GitLog
 from shared.adapters.git_mirror import NO_NEGOTIATION, GitMirror
 from shared.adapters.git_objects import GitObjects
 from shared.adapters.git_program import SYSTEM_GIT, FindGit
@@ -165,8 +165,14 @@ class GitRepository:
         with self._mirror.stream(
             "read the history", *log.edits, f"--grep=^{RUN_TRAILER}: ", head, environment=_LOCAL_ONLY
         ) as output:
-            own = (commit for commit in log.read(output) if has_own_form(commit.message))
-            return {change.file for commit in own for change in commit.changes if change.blob}
+            files: set[str] = set()
+            for commit in log.read(output):
+                if has_own_form(commit.message):
+                    files.update(change.file for change in commit.changes if change.blob)
+                if len(files) > MOST_CHANGES:
+                    detail = f"the backup's commits name more than {MOST_CHANGES:,} files"
+                    raise RepositoryError(action="read the history", detail=detail)
+            return files
 
     def history(self, head: str) -> Iterator[GitCommit]:
         """See `Repository.history`."""

@@ -95,6 +95,21 @@ def test_a_reading_that_ends_before_its_end_is_an_error(
         list(getattr(broken, question)(head))
 
 
+def test_own_files_without_end_are_an_error(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.adapters.repository.MOST_CHANGES", 5)
+    repository, head = _repository(server, tmp_path / "mirror"), None
+    text = "Back up 3 notebooks at 2026-01-02 00:00:00 UTC\n\nBackup-Run: r1\n"
+    for number in range(2):
+        assert head is None or repository.own_files(head) == {"0-0.py", "1-0.py", "2-0.py"}
+        writes = [_write(f"{name}-{number}.py", b"12") for name in range(3)]
+        commit = repository.build_commit(head, (), writes, text, WHO, WHO)
+        assert commit is not None
+        repository.push(commit, head)
+        head = commit
+    with pytest.raises(RepositoryError, match="name more than 5 files"):
+        repository.own_files(str(head))
+
+
 @pytest.mark.parametrize("authorization", [BASIC, f"Bearer {TOKEN}"])
 def test_commits_are_pushed_and_read_back(server: Served, tmp_path: Path, authorization: str) -> None:
     repository = _repository(server, tmp_path / "mirror", authorization)

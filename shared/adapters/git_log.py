@@ -31,7 +31,6 @@ _EDITS = (
     *("log", "--reverse", "--topo-order", "--diff-merges=off", "--root", "--raw", "--no-abbrev", "-z", "--no-renames"),
 )
 """For commits of people, a merge without its changes: those of what it merged are told."""
-_RAW_FIELDS = 5
 MOST_CHANGES = 1_000_000
 """Files that one commit may change to be read: many times the notebooks of a workspace."""
 _READ_BYTES, MOST_MESSAGE_BYTES = 2**20, 8 * 2**20
@@ -131,8 +130,9 @@ def _change(meta: bytes, tokens: Iterator[bytes]) -> FileChange:
     """A raw line is `:mode mode blob blob status`, then its file, or two of them where it was moved."""
     fields = meta.split()
     status = fields[-1]
-    names = [name.decode("utf-8", "surrogateescape") for name in islice(tokens, 2 if status.startswith(b"R") else 1)]
-    if len(fields) != _RAW_FIELDS or not names or (status.startswith(b"R") and len(names) != 2):
+    wanted = 2 if status.startswith(b"R") else 1
+    names = [name.decode("utf-8", "surrogateescape") for name in islice(tokens, wanted)]
+    if len(names) != wanted:
         raise RepositoryError(action="read the history", detail="git's answer ends in the middle of a change")
     blob = None if status == b"D" else fields[3].decode()
     return FileChange(names[-1], blob, names[0] if names[1:] else None)
